@@ -1,0 +1,3 @@
+//! The trusted library: everything that runs inside the enclave, under test as it ships.
+
+pub mod nsm;
