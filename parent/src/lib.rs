@@ -4,19 +4,23 @@
 //! availability only: everything that matters is decided again inside the enclave. It must never
 //! hold a private key, fill in a transaction, or soften a refusal.
 
+mod appliance;
+mod cli;
 pub mod config;
 pub mod credentials;
 pub mod ethereum;
 mod exchange;
+mod http;
 pub mod json;
 pub mod link;
+pub mod serve;
 pub mod store;
+mod telemetry;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// Runs the command line; `args` begins with the program's name.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let _ = args;
-    ExitCode::FAILURE
+    cli::run(args)
 }

@@ -139,7 +139,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_role_gives_credentials() {
-        let issued = check("signer", GOOD).await.ok().expect("are given");
+        let issued = check("signer", GOOD).await.expect("are given");
         assert_eq!(issued.credentials.access_key_id.expose(), "id");
         assert_eq!(issued.credentials.secret_access_key.expose(), "secret");
         assert_eq!(issued.credentials.session_token.expect("is temporary").expose(), "session");

@@ -222,7 +222,7 @@ mod tests {
     async fn a_file_is_toml_or_json() {
         let toml =
             "access_key_id = 'a'\nsecret_access_key = 'b'\nexpiration = '2030-01-01T00:00:00Z'";
-        let issued = check_file("c.toml", toml).await.ok().expect("is read");
+        let issued = check_file("c.toml", toml).await.expect("is read");
         assert_eq!(issued.credentials.secret_access_key.expose(), "b");
         assert!(issued.expires.is_some());
         let json = r#"{"access_key_id":"a","secret_access_key":"b","session_token":"t"}"#;

@@ -139,7 +139,7 @@ impl Fields {
             nonce: self.u64("nonce")?,
             gas_price: self.u128("gasPrice")?,
             gas_limit: self.u64("gas")?,
-            to: self.to_or_creation()?,
+            to: self.recipient_or_creation()?,
             value: self.value()?,
             input: self.input()?,
         })
@@ -151,7 +151,7 @@ impl Fields {
             nonce: self.u64("nonce")?,
             gas_price: self.u128("gasPrice")?,
             gas_limit: self.u64("gas")?,
-            to: self.to_or_creation()?,
+            to: self.recipient_or_creation()?,
             value: self.value()?,
             access_list: self.access_list()?,
             input: self.input()?,
@@ -165,7 +165,7 @@ impl Fields {
             gas_limit: self.u64("gas")?,
             max_fee_per_gas: self.u128("maxFeePerGas")?,
             max_priority_fee_per_gas: self.u128("maxPriorityFeePerGas")?,
-            to: self.to_or_creation()?,
+            to: self.recipient_or_creation()?,
             value: self.value()?,
             access_list: self.access_list()?,
             input: self.input()?,
@@ -179,7 +179,7 @@ impl Fields {
             gas_limit: self.u64("gas")?,
             max_fee_per_gas: self.u128("maxFeePerGas")?,
             max_priority_fee_per_gas: self.u128("maxPriorityFeePerGas")?,
-            to: self.to()?,
+            to: self.recipient()?,
             value: self.value()?,
             access_list: self.access_list()?,
             blob_versioned_hashes: self.blob_hashes()?,
@@ -195,7 +195,7 @@ impl Fields {
             gas_limit: self.u64("gas")?,
             max_fee_per_gas: self.u128("maxFeePerGas")?,
             max_priority_fee_per_gas: self.u128("maxPriorityFeePerGas")?,
-            to: self.to()?,
+            to: self.recipient()?,
             value: self.value()?,
             access_list: self.access_list()?,
             authorization_list: self.authorizations()?,
@@ -215,11 +215,11 @@ impl Fields {
         self.object.take("value").map_or(Ok(U256::ZERO), |v| fields::quantity("value", v))
     }
 
-    fn to(&mut self) -> Result<Address, FieldError> {
+    fn recipient(&mut self) -> Result<Address, FieldError> {
         fields::address("to", self.object.require("to")?)
     }
 
-    fn to_or_creation(&mut self) -> Result<TxKind, FieldError> {
+    fn recipient_or_creation(&mut self) -> Result<TxKind, FieldError> {
         match self.object.take("to") {
             None => Ok(TxKind::Create),
             Some(value) => fields::address("to", value).map(TxKind::Call),

@@ -1,5 +1,7 @@
 //! What the transaction reader accepts, what it refuses, and the bytes it makes.
 
+#![allow(clippy::panic)]
+
 use super::*;
 use crate::json::read_object;
 

@@ -7,8 +7,10 @@
 
 pub(crate) mod connection;
 pub(crate) mod relay;
+pub(crate) mod supervisor;
 
-pub(crate) use connection::{Ask, Connection};
+pub(crate) use connection::Ask;
+pub(crate) use supervisor::{Link, Phase, Situation};
 
 use std::path::PathBuf;
 use std::str::FromStr;
