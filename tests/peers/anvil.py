@@ -8,7 +8,6 @@ of eth-account's. anvil is ended by its process id, whatever happens.
 
 import argparse
 import json
-import platform
 import random
 import signal
 import subprocess
@@ -39,9 +38,7 @@ class Anvil:
     """A node of this run's own. Use as a context manager."""
 
     def __init__(self, node_modules):
-        system = {"Linux": "linux", "Darwin": "darwin"}[platform.system()]
-        machine = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}[platform.machine()]
-        package = Path(node_modules) / "@foundry-rs" / f"anvil-{system}-{machine}"
+        package = Path(node_modules) / "@foundry-rs" / "anvil-linux-amd64"
         self.process = subprocess.Popen(
             [package / "bin" / "anvil", "--host", "127.0.0.1", "--port", "0"]
             + ["--chain-id", str(CHAIN), "--accounts", "1"],
