@@ -1,4 +1,9 @@
-//! Everything that does not ship: a mock secure module, a development KMS, the local stack and
-//! the suites that run against it.
+//! Everything that does not ship: what stands in for Nitro and AWS, and the local stack.
 
+pub mod deployment;
+pub mod enclave;
+pub mod kms;
 pub mod nsm;
+pub mod process;
+pub mod stack;
+pub mod tour;
