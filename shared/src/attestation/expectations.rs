@@ -1,0 +1,372 @@
+//! What the asker expects of an enclave, and the last step: from an authentic document to a
+//! verified one.
+//!
+//! Expectations cannot be made without an image's measurements, since a chain to Amazon's root
+//! proves no more than "something on Nitro". Each expectation is looked up in the document; what
+//! the document lacks fails.
+
+use super::chain::TrustKind;
+use super::document::Contents;
+use super::finding::{Finding, Rejection, require};
+use super::measurements::{MeasurementSet, PinError, insert_pin};
+use super::pcr::{self, Pcr};
+use crate::manifest::ManifestHash;
+use std::collections::BTreeMap;
+use std::ops::Deref;
+
+/// How old a document may be unless the asker says otherwise, in milliseconds: 5 minutes. The
+/// asker's nonce is what makes an answer fresh; this bounds how long a document without one, or
+/// one made for another purpose, is of use.
+pub const DEFAULT_MAX_AGE_MS: u64 = 5 * 60 * 1000;
+/// How far ahead of the asker's clock a document may be unless the asker says otherwise, in
+/// milliseconds: 1 minute. The hypervisor's clock and any host that follows NTP differ by less
+/// than a second; a minute is for hosts that drift.
+pub const DEFAULT_SKEW_MS: u64 = 60 * 1000;
+
+/// The manifest's register; see [`ManifestHash::pcr16`].
+const MANIFEST_PCR: u8 = crate::manifest::MANIFEST_PCR as u8;
+
+/// A document whose signature leads to the trust anchor. It proves that Nitro said this of some
+/// enclave; which one is still to be judged.
+pub struct AuthenticDocument {
+    contents: Contents,
+    leaf_name: String,
+    trust: TrustKind,
+    judged_at_ms: u64,
+}
+
+impl AuthenticDocument {
+    pub(super) const fn new(
+        contents: Contents,
+        leaf_name: String,
+        trust: TrustKind,
+        judged_at_ms: u64,
+    ) -> Self {
+        Self { contents, leaf_name, trust, judged_at_ms }
+    }
+
+    /// Whose root vouches for it.
+    #[must_use]
+    pub const fn trust(&self) -> TrustKind {
+        self.trust
+    }
+
+    /// The time as of which the chain was judged, in milliseconds of Unix time.
+    #[must_use]
+    pub const fn judged_at_ms(&self) -> u64 {
+        self.judged_at_ms
+    }
+
+    /// The leaf certificate's common name.
+    #[must_use]
+    pub fn leaf_name(&self) -> &str {
+        &self.leaf_name
+    }
+
+    /// Judges the document by what the asker expects, at `now_ms` (milliseconds of Unix time).
+    /// For an archived document that is its own time, for `authenticate` as for here.
+    ///
+    /// # Errors
+    /// A rejection T1, T2 or A1 to A8.
+    pub fn check(
+        self,
+        expected: &Expectations,
+        now_ms: u64,
+    ) -> Result<VerifiedDocument, Rejection> {
+        expected.require_one_time(self.judged_at_ms, now_ms)?;
+        expected.require_fresh(self.timestamp_ms(), now_ms)?;
+        expected.require_production(&self)?;
+        let matched = expected.matching_set(&self)?.clone();
+        expected.require_pins(&self)?;
+        expected.require_manifest(&self)?;
+        expected.require_bindings(&self)?;
+        self.require_module()?;
+        Ok(VerifiedDocument { document: self, matched, not_asked: expected.not_asked() })
+    }
+
+    /// A6: certificate, module id and PCR4 name one instance.
+    fn require_module(&self) -> Result<(), Rejection> {
+        let named = self.leaf_name.strip_prefix(self.module_id());
+        require(named.is_some_and(|rest| rest.starts_with('.')), Finding::A6, || {
+            "the leaf's common name does not begin with the module id".to_owned()
+        })?;
+        let measured = pcr::of_instance_id(self.instance_id());
+        require(self.pcr(4) == Some(&measured), Finding::A6, || {
+            "PCR4 does not measure the instance id of the module id".to_owned()
+        })
+    }
+}
+
+impl Deref for AuthenticDocument {
+    type Target = Contents;
+
+    fn deref(&self) -> &Contents {
+        &self.contents
+    }
+}
+
+/// A document of an expected enclave that answers what was asked.
+pub struct VerifiedDocument {
+    document: AuthenticDocument,
+    matched: MeasurementSet,
+    not_asked: Vec<Finding>,
+}
+
+/// How a verified document stands to one rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The document keeps it.
+    Passed,
+    /// The asker expected nothing there.
+    NotAsked,
+}
+
+impl VerifiedDocument {
+    /// The measurement set that matched.
+    #[must_use]
+    pub const fn matched(&self) -> &MeasurementSet {
+        &self.matched
+    }
+
+    /// Every rule and how the document stands to it.
+    pub fn outcomes(&self) -> impl Iterator<Item = (Finding, Outcome)> {
+        Finding::ALL.iter().map(|finding| {
+            let asked = !self.not_asked.contains(finding);
+            (*finding, if asked { Outcome::Passed } else { Outcome::NotAsked })
+        })
+    }
+}
+
+impl Deref for VerifiedDocument {
+    type Target = AuthenticDocument;
+
+    fn deref(&self) -> &AuthenticDocument {
+        &self.document
+    }
+}
+
+/// What the asker wants of `user_data` or `public_key`.
+#[derive(Clone, Default)]
+enum Binding {
+    #[default]
+    NotAsked,
+    Absent,
+    Equal(Vec<u8>),
+}
+
+impl Binding {
+    fn holds(&self, found: Option<&[u8]>) -> bool {
+        match self {
+            Self::NotAsked => true,
+            Self::Absent => found.is_none(),
+            Self::Equal(expected) => found == Some(expected),
+        }
+    }
+}
+
+/// What the asker expects.
+#[derive(Clone)]
+pub struct Expectations {
+    sets: Vec<MeasurementSet>,
+    pins: BTreeMap<u8, Pcr>,
+    manifest: Option<ManifestHash>,
+    nonce: Option<Vec<u8>>,
+    user_data: Binding,
+    public_key: Binding,
+    max_age_ms: u64,
+    skew_ms: u64,
+    debug_allowed: bool,
+}
+
+impl Expectations {
+    /// An enclave of this image, at most [`DEFAULT_MAX_AGE_MS`] ago.
+    #[must_use]
+    pub fn new(image: MeasurementSet) -> Self {
+        Self {
+            sets: vec![image],
+            pins: BTreeMap::new(),
+            manifest: None,
+            nonce: None,
+            user_data: Binding::NotAsked,
+            public_key: Binding::NotAsked,
+            max_age_ms: DEFAULT_MAX_AGE_MS,
+            skew_ms: DEFAULT_SKEW_MS,
+            debug_allowed: false,
+        }
+    }
+
+    /// Or of this image, as during an upgrade.
+    #[must_use]
+    pub fn or_image(mut self, image: MeasurementSet) -> Self {
+        self.sets.push(image);
+        self
+    }
+
+    /// PCR16 is this manifest's (A8).
+    #[must_use]
+    pub const fn manifest(mut self, hash: &ManifestHash) -> Self {
+        self.manifest = Some(*hash);
+        self
+    }
+
+    /// The document carries this nonce (A4).
+    #[must_use]
+    pub fn nonce(mut self, nonce: &[u8]) -> Self {
+        self.nonce = Some(nonce.to_vec());
+        self
+    }
+
+    /// The document carries this user data (A5).
+    #[must_use]
+    pub fn user_data(mut self, user_data: &[u8]) -> Self {
+        self.user_data = Binding::Equal(user_data.to_vec());
+        self
+    }
+
+    /// The document carries this public key (A5).
+    #[must_use]
+    pub fn public_key(mut self, public_key: &[u8]) -> Self {
+        self.public_key = Binding::Equal(public_key.to_vec());
+        self
+    }
+
+    /// The document carries no public key (A5). Whatever leaves our enclave carries none: KMS
+    /// would release a vault's secret to whoever holds the key in a document.
+    #[must_use]
+    pub fn no_public_key(mut self) -> Self {
+        self.public_key = Binding::Absent;
+        self
+    }
+
+    /// The document is at most this old, in milliseconds (T2).
+    #[must_use]
+    pub const fn max_age_ms(mut self, max_age_ms: u64) -> Self {
+        self.max_age_ms = max_age_ms;
+        self
+    }
+
+    /// The document is at most this far ahead of the asker's clock, in milliseconds (T2).
+    #[must_use]
+    pub const fn skew_ms(mut self, skew_ms: u64) -> Self {
+        self.skew_ms = skew_ms;
+        self
+    }
+
+    /// Takes an enclave in debug mode too, which the host can read (A1). It still has to match a
+    /// set, for example [`MeasurementSet::debug_mode`].
+    #[must_use]
+    pub const fn allow_debug(mut self) -> Self {
+        self.debug_allowed = true;
+        self
+    }
+
+    /// The instance has the IAM role with this ARN: pins PCR3 (A3).
+    ///
+    /// # Errors
+    /// [`PinError::Conflict`] if PCR3 is pinned to another value.
+    pub fn role_arn(self, arn: &str) -> Result<Self, PinError> {
+        self.pin(3, pcr::of_role_arn(arn))
+    }
+
+    /// The instance is this one: pins PCR4 (A3).
+    ///
+    /// # Errors
+    /// [`PinError::Conflict`] if PCR4 is pinned to another value.
+    pub fn instance_id(self, id: &str) -> Result<Self, PinError> {
+        self.pin(4, pcr::of_instance_id(id))
+    }
+
+    /// Pins one register, for example PCR8 to an image's signer (A3).
+    ///
+    /// # Errors
+    /// [`PinError`] if there is no such register, the value is zero, or another one is pinned.
+    pub fn pin(mut self, index: u8, value: Pcr) -> Result<Self, PinError> {
+        insert_pin(&mut self.pins, index, value)?;
+        Ok(self)
+    }
+
+    /// T1: chain and document are judged at one time, give or take what clocks differ by.
+    fn require_one_time(&self, judged_at_ms: u64, now_ms: u64) -> Result<(), Rejection> {
+        require(judged_at_ms.abs_diff(now_ms) <= self.skew_ms, Finding::T1, || {
+            format!("the chain was judged at {judged_at_ms}, the document at {now_ms}")
+        })
+    }
+
+    fn require_fresh(&self, timestamp_ms: u64, now_ms: u64) -> Result<(), Rejection> {
+        let earliest = now_ms.saturating_sub(self.max_age_ms);
+        let latest = now_ms.saturating_add(self.skew_ms);
+        require((earliest..=latest).contains(&timestamp_ms), Finding::T2, || {
+            format!("made at {timestamp_ms}, which is not between {earliest} and {latest}")
+        })
+    }
+
+    fn require_production(&self, found: &Contents) -> Result<(), Rejection> {
+        let debug = (0..3).any(|index| found.pcr(index) == Some(&pcr::ZERO));
+        require(self.debug_allowed || !debug, Finding::A1, || {
+            "the enclave runs in debug mode: PCR0, PCR1 or PCR2 is zero".to_owned()
+        })
+    }
+
+    /// A2 and A3: the first set that matches whole. If PCR0, PCR1 and PCR2 of a set match and
+    /// another of its registers does not, the finding is that register's.
+    fn matching_set(&self, found: &Contents) -> Result<&MeasurementSet, Rejection> {
+        let mut farthest = 0;
+        for set in &self.sets {
+            let differs = |(index, value): &(&u8, &Pcr)| found.pcr(**index) != Some(*value);
+            match set.pcrs().iter().find(differs) {
+                None => return Ok(set),
+                Some((index, _)) => farthest = farthest.max(*index),
+            }
+        }
+        let finding = if farthest < 3 { Finding::A2 } else { Finding::A3 };
+        Err(Rejection::new(finding, format!("PCR{farthest} is not the expected image's")))
+    }
+
+    fn require_pins(&self, found: &Contents) -> Result<(), Rejection> {
+        for (index, value) in &self.pins {
+            require(found.pcr(*index) == Some(value), Finding::A3, || {
+                format!("PCR{index} is not the pinned value")
+            })?;
+        }
+        Ok(())
+    }
+
+    fn require_manifest(&self, found: &Contents) -> Result<(), Rejection> {
+        let Some(manifest) = &self.manifest else { return Ok(()) };
+        let pcr16 = found.pcr(MANIFEST_PCR);
+        require(pcr16 == Some(&manifest.pcr16()), Finding::A8, || match pcr16 {
+            Some(_) => format!("PCR16 is not that of manifest {manifest}"),
+            None => "PCR16 is not in the document: no manifest was locked".to_owned(),
+        })
+    }
+
+    fn require_bindings(&self, found: &Contents) -> Result<(), Rejection> {
+        let nonce = self.nonce.as_deref();
+        require(nonce.is_none() || found.nonce() == nonce, Finding::A4, || {
+            "the nonce is not the asker's".to_owned()
+        })?;
+        require(self.user_data.holds(found.user_data()), Finding::A5, || {
+            "user_data is not the expected".to_owned()
+        })?;
+        require(self.public_key.holds(found.public_key()), Finding::A5, || {
+            "public_key is not the expected".to_owned()
+        })
+    }
+
+    fn not_asked(&self) -> Vec<Finding> {
+        let pinned_with_image = |set: &MeasurementSet| set.pcrs().keys().any(|index| *index > 2);
+        let bound = |binding: &Binding| matches!(binding, Binding::Absent | Binding::Equal(_));
+        let mut not_asked = Vec::new();
+        let mut note = |asked: bool, finding| {
+            if !asked {
+                not_asked.push(finding);
+            }
+        };
+        note(!self.debug_allowed, Finding::A1);
+        note(!self.pins.is_empty() || self.sets.iter().any(pinned_with_image), Finding::A3);
+        note(self.nonce.is_some(), Finding::A4);
+        note(bound(&self.user_data) || bound(&self.public_key), Finding::A5);
+        note(self.manifest.is_some(), Finding::A8);
+        not_asked
+    }
+}
