@@ -12,11 +12,11 @@ mod label;
 mod load;
 mod roster;
 
-pub use label::{MAX_LABEL_NAME, MAX_LABEL_VALUE, MAX_LABELS};
 pub use load::PolicyLoadError;
 
 use crate::client::Caller;
 use crate::key::KeyFacts;
+use crate::labels::Labels;
 use crate::transaction::UnsignedTransaction;
 use alloy_primitives::Address;
 use cedar_policy::{Authorizer, Context, Decision, Entities, Entity, EntityUid, Request, Response};
@@ -162,9 +162,11 @@ impl Policy {
         now_s: u64,
     ) -> Result<Approved<NewKey>, Refusal> {
         let client = caller.proved()?;
-        label::check(&labels)?;
-        let context = context::of_creation(now_s, Some(label::set(&labels, &self.ids)))?;
+        let labels = Labels::parse(labels)?;
+        let set = label::set(labels.as_map(), &self.ids);
+        let context = context::of_creation(now_s, Some(set))?;
         self.decide(caller, self.creation(Action::CreateKey, context))?;
+        let labels = labels.as_map().clone();
         Ok(Approved(NewKey { creator: client.name().clone(), created: now_s, labels }))
     }
 
