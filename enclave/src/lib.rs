@@ -1,3 +1,28 @@
 //! The trusted library: everything that runs inside the enclave, under test as it ships.
+//!
+//! A signing request walks through the files in this order: [`server`] reads a frame, [`service`]
+//! decodes it and leads it through [`client`] (who asks), [`transaction`] (what is asked),
+//! [`policy`] (whether it may be) and [`sign`]. Each step consumes the type that only the step
+//! before it makes. Keys come from [`record`]s under a [`vault`] whose secret [`kms`] released to
+//! exactly this image and manifest.
 
+pub mod amazon;
+pub mod attest;
+pub mod client;
+pub mod clock;
+mod derive;
+pub mod entropy;
+pub mod key;
+pub mod keyring;
+pub mod kms;
+pub mod labels;
+pub mod log;
 pub mod nsm;
+pub mod policy;
+pub mod record;
+pub mod server;
+pub mod service;
+pub mod sign;
+pub mod start;
+pub mod transaction;
+pub mod vault;

@@ -1,1 +1,9 @@
-//! Skeleton.
+//! Everything that does not ship: what stands in for Nitro and AWS, and the local stack.
+
+pub mod deployment;
+pub mod enclave;
+pub mod kms;
+pub mod nsm;
+pub mod process;
+pub mod stack;
+pub mod tour;

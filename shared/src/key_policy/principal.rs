@@ -90,6 +90,15 @@ impl Principal {
         }
     }
 
+    /// The value of `aws:PrincipalArn`: for a role's session, the role's ARN.
+    #[must_use]
+    pub fn identity(&self) -> &str {
+        match &self.0 {
+            Caller::Session { role, .. } => role,
+            Caller::Root { .. } | Caller::Entity { .. } | Caller::Service(_) => self.name(),
+        }
+    }
+
     const fn is_root(&self) -> bool {
         matches!(self.0, Caller::Root { .. })
     }

@@ -1,2 +1,99 @@
-//! Skeleton.
-fn main() {}
+//! The local stack: development KMS, development enclave and parent on this machine, and a walk
+//! through all of it that prints what happened.
+//!
+//! One program plays every part; enclave and parent are processes of their own, over the same
+//! libraries that ship. `dev cli …` is the parent's command line.
+
+use clap::{Parser, Subcommand};
+use nitro_signer_tests::stack::{self, Stack};
+use nitro_signer_tests::{process, tour};
+use std::error::Error;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Runs the local stack: creates a key, signs, verifies, prints what happened, and stays up.
+///
+/// Examples:
+///   dev --once
+///   dev --dir /tmp/stack
+///   dev cli --stack target/dev/stack.json key list
+#[derive(Parser)]
+#[command(version, verbatim_doc_comment)]
+struct Arguments {
+    #[command(subcommand)]
+    part: Option<Part>,
+    /// Exit after the demonstration: 0 if every step succeeded.
+    #[arg(long)]
+    once: bool,
+    /// Where to put what the stack makes; a stack's folder is emptied first.
+    #[arg(long, default_value = "target/dev")]
+    dir: PathBuf,
+}
+
+#[derive(Subcommand)]
+enum Part {
+    /// The development enclave's process; ends with its standard input.
+    #[command(hide = true)]
+    Enclave {
+        /// The stack's folder.
+        #[arg(long)]
+        dir: PathBuf,
+    },
+    /// The parent's process; ends with its standard input.
+    #[command(hide = true)]
+    Parent {
+        /// The parent's configuration.
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// The parent's command line, as `nitro-signer` has it.
+    #[command(disable_help_flag = true)]
+    Cli {
+        /// Its arguments.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match arguments.part {
+        None => report(demonstrate(arguments.dir, arguments.once)),
+        Some(Part::Enclave { dir }) => {
+            process::end_with_standard_input();
+            report(stack::run_enclave(&dir))
+        }
+        Some(Part::Parent { config }) => {
+            process::end_with_standard_input();
+            let arguments: [OsString; 4] =
+                ["nitro-signer".into(), "serve".into(), "--config".into(), config.into()];
+            nitro_signer_parent::run(arguments)
+        }
+        Some(Part::Cli { arguments }) => {
+            nitro_signer_parent::run(std::iter::once("nitro-signer".into()).chain(arguments))
+        }
+    }
+}
+
+fn report(outcome: Result<(), Box<dyn Error>>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("dev: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn demonstrate(dir: PathBuf, once: bool) -> Result<(), Box<dyn Error>> {
+    let stack = Stack::start(&dir, &std::env::current_exe()?).await?;
+    tour::walk(&stack).await?;
+    if once {
+        return Ok(());
+    }
+    println!("\nThe stack stays up until ctrl-c.");
+    process::until_asked_to_end().await?;
+    Ok(())
+}

@@ -1,0 +1,194 @@
+//! What the appliance does for a client, whatever interface the request came by.
+//!
+//! Each method is one operation of the enclave with the storage around it. The order is the point:
+//! a vault or key counts only when it is stored, read back and accepted by the enclave; if storing
+//! fails, nothing further is sent and what was made is never shown.
+
+use crate::link::supervisor::another_answer;
+use crate::link::{Ask, KMS_DEADLINE, Link, Phase, REQUEST_DEADLINE, Situation};
+use crate::store::Store;
+use alloy_primitives::{Address, U256};
+use nitro_signer_shared::manifest::{Manifest, ManifestHash};
+use nitro_signer_shared::message::{
+    Attestation, CreatedKey, KeyInfo, MAX_NONCE, MIN_NONCE, Request, Response, SignedTransaction,
+    State,
+};
+use nitro_signer_shared::proof::ClientProof;
+use nitro_signer_shared::refusal::{Refusal, RefusalCode};
+use serde_bytes::ByteBuf;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::Mutex;
+
+/// How many pages eth_accounts reads: 100,000 addresses.
+const MAX_PAGES: usize = 100;
+
+/// Who stands behind a request, as far as the parent knows.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Caller {
+    /// The name in the client's certificate.
+    pub(crate) asserted: Option<String>,
+    /// Proofs that came with the request.
+    pub(crate) proofs: Vec<ClientProof>,
+}
+
+/// The appliance behind every interface.
+#[derive(Clone)]
+pub(crate) struct Appliance {
+    link: Link,
+    store: Store,
+    manifest: Arc<Manifest>,
+    manifest_hash: ManifestHash,
+    creating_vault: Arc<Mutex<()>>,
+}
+
+impl Appliance {
+    pub(crate) fn new(
+        link: Link,
+        store: Store,
+        manifest: Manifest,
+        manifest_hash: ManifestHash,
+    ) -> Self {
+        let manifest = Arc::new(manifest);
+        Self { link, store, manifest, manifest_hash, creating_vault: Arc::default() }
+    }
+
+    pub(crate) fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    pub(crate) const fn manifest_hash(&self) -> &ManifestHash {
+        &self.manifest_hash
+    }
+
+    pub(crate) fn situation(&self) -> Situation {
+        self.link.situation()
+    }
+
+    /// Makes the vault, stores it and has it opened through KMS.
+    pub(crate) async fn create_vault(&self, caller: Caller) -> Result<State, Refusal> {
+        let _one_at_a_time = self.creating_vault.lock().await;
+        if self.store.vault().await?.is_some() {
+            return Err(RefusalCode::VaultExists.into());
+        }
+        let ask = ask(caller, Request::CreateVault {});
+        let vault = match self.link.call(ask, KMS_DEADLINE).await? {
+            Response::VaultCreated { vault } => vault,
+            _ => return Err(another_answer()),
+        };
+        self.store.create_vault(&vault).await?;
+        self.link.reconfigure().await
+    }
+
+    /// Makes a key, stores its record and has it loaded.
+    pub(crate) async fn create_key(
+        &self,
+        caller: Caller,
+        labels: BTreeMap<String, String>,
+        nonce: Vec<u8>,
+    ) -> Result<CreatedKey, Refusal> {
+        check_nonce(&nonce)?;
+        let nonce = ByteBuf::from(nonce);
+        let request = ask(caller, Request::CreateKey { labels, nonce });
+        let created = match self.link.call(request, KMS_DEADLINE).await? {
+            Response::KeyCreated(created) => created,
+            _ => return Err(another_answer()),
+        };
+        self.store.create_record(&created.record_id, &created.record).await?;
+        let load = Ask::own(Request::LoadRecords { records: vec![created.record.clone()] });
+        match self.link.call(load, REQUEST_DEADLINE).await? {
+            Response::RecordsLoaded(loaded)
+                if loaded.refused.is_empty() && loaded.accepted == 1 =>
+            {
+                Ok(created)
+            }
+            Response::RecordsLoaded(loaded) => {
+                let code = loaded.refused.first().map_or(RefusalCode::RecordInvalid, |r| r.code);
+                Err(Refusal::new(code, "the new key's record is stored but was not accepted"))
+            }
+            _ => Err(another_answer()),
+        }
+    }
+
+    /// One page of keys, in order of address.
+    pub(crate) async fn keys(
+        &self,
+        caller: Caller,
+        after: Option<Address>,
+    ) -> Result<(Vec<KeyInfo>, bool), Refusal> {
+        // A part of the keys would pass for all of them.
+        if self.situation().phase == Phase::Loading {
+            return Err(Refusal::new(RefusalCode::NotReady, "key records are being loaded"));
+        }
+        match self.link.call(ask(caller, Request::ListKeys { after }), REQUEST_DEADLINE).await? {
+            Response::Keys { keys, more } => Ok((keys, more)),
+            _ => Err(another_answer()),
+        }
+    }
+
+    /// One key.
+    pub(crate) async fn key(&self, caller: Caller, address: Address) -> Result<KeyInfo, Refusal> {
+        let before = U256::from_be_slice(address.as_slice()).checked_sub(U256::ONE);
+        let before = before.map(|n| Address::from_word(n.into()));
+        let (keys, _) = self.keys(caller, before).await?;
+        let found = keys.into_iter().next().filter(|key| key.address == address);
+        found.ok_or_else(|| RefusalCode::UnknownKey.into())
+    }
+
+    /// Every address held.
+    pub(crate) async fn addresses(&self, caller: Caller) -> Result<Vec<Address>, Refusal> {
+        let mut addresses: Vec<Address> = Vec::new();
+        for _ in 0..MAX_PAGES {
+            let (keys, more) = self.keys(caller.clone(), addresses.last().copied()).await?;
+            // An empty page with more behind it would never end.
+            let more = more && !keys.is_empty();
+            addresses.extend(keys.iter().map(|key| key.address));
+            if !more {
+                return Ok(addresses);
+            }
+        }
+        Err(Refusal::new(
+            RefusalCode::Capacity,
+            "more keys than one answer lists; use GET /v1/keys",
+        ))
+    }
+
+    /// A transaction's signature.
+    pub(crate) async fn sign_transaction(
+        &self,
+        caller: Caller,
+        key: Address,
+        payload: Vec<u8>,
+    ) -> Result<SignedTransaction, Refusal> {
+        let request = Request::SignTransaction { key, payload: ByteBuf::from(payload) };
+        match self.link.call(ask(caller, request), REQUEST_DEADLINE).await? {
+            Response::Signed(signed) => Ok(signed),
+            _ => Err(another_answer()),
+        }
+    }
+
+    /// An attestation document over the caller's nonce.
+    pub(crate) async fn attest(
+        &self,
+        caller: Caller,
+        nonce: Vec<u8>,
+    ) -> Result<Attestation, Refusal> {
+        check_nonce(&nonce)?;
+        let request = Request::Attest { nonce: ByteBuf::from(nonce) };
+        match self.link.call(ask(caller, request), REQUEST_DEADLINE).await? {
+            Response::Attestation(attestation) => Ok(attestation),
+            _ => Err(another_answer()),
+        }
+    }
+}
+
+fn ask(caller: Caller, request: Request) -> Ask {
+    Ask { asserted: caller.asserted, proofs: caller.proofs, request }
+}
+
+fn check_nonce(nonce: &[u8]) -> Result<(), Refusal> {
+    if (MIN_NONCE..=MAX_NONCE).contains(&nonce.len()) {
+        return Ok(());
+    }
+    Err(RefusalCode::InvalidNonce.into())
+}

@@ -1,0 +1,65 @@
+//! The comparison of what came back with what was asked.
+
+use super::*;
+use crate::json::read_object;
+
+/// The published example of EIP-155: its transaction, its key's address, its signed bytes.
+const RAW: &str = "f86c098504a817c800825208943535353535353535353535353535353535353535880de0b6b3a76400008025a028ef61340bd939bc2195fe537567866003e1a15d3c71ff63e1590620aa636276a067cbe9d8997f761aecb703304b3800ccf555c9f3dc64214b297fb1966a3b6d83";
+const FROM: &str = "0x9d8a62f656a8d1615c1294fd71e9cfb3e4855a4f";
+
+fn asked(from: &str, nonce: &str) -> TransactionRequest {
+    let text = format!(
+        r#"{{"from":"{from}","to":"0x3535353535353535353535353535353535353535","nonce":"{nonce}",
+        "gas":"0x5208","gasPrice":"0x4a817c800","value":"0xde0b6b3a7640000","chainId":"0x1"}}"#
+    );
+    let object = read_object(text.as_bytes()).expect("is JSON");
+    TransactionRequest::read(object, None).expect("is complete")
+}
+
+fn check(raw: &[u8], asked: &TransactionRequest) -> Result<CheckedTransaction, CheckError> {
+    CheckedTransaction::open(raw, asked)
+}
+
+#[test]
+fn the_transaction_that_was_asked_for_passes() {
+    let raw = hex::decode(RAW).expect("is hex");
+    let signed = check(&raw, &asked(FROM, "0x9")).expect("is the example's");
+    let json = signed.to_json();
+    assert_eq!(json["v"], "0x25");
+    assert_eq!(json["type"], "0x0");
+    assert_eq!(json["gasPrice"], "0x4a817c800");
+    assert_eq!(json["hash"], "0x33469b22e9f636356c4160a87eb19df52b7412e8eac32a4a55ffe88ea8350788");
+}
+
+#[test]
+fn anything_else_does_not() {
+    let raw = hex::decode(RAW).expect("is hex");
+    let other = TO_OTHER;
+    assert_eq!(check(&raw, &asked(FROM, "0x8")).err(), Some(CheckError::OtherTransaction));
+    assert!(matches!(check(&raw, &asked(other, "0x9")), Err(CheckError::OtherSender(_))));
+    assert_eq!(check(&raw[1..], &asked(FROM, "0x9")).err(), Some(CheckError::NotATransaction));
+    let longer = [raw.as_slice(), &[0]].concat();
+    assert_eq!(check(&longer, &asked(FROM, "0x9")).err(), Some(CheckError::NotATransaction));
+    assert_eq!(check(b"", &asked(FROM, "0x9")).err(), Some(CheckError::NotATransaction));
+    let mut bent = raw.clone();
+    let last = bent.len() - 1;
+    bent[last] ^= 1;
+    assert!(check(&bent, &asked(FROM, "0x9")).is_err());
+}
+
+const TO_OTHER: &str = "0x3535353535353535353535353535353535353535";
+
+#[test]
+fn a_signature_with_a_high_s_does_not_pass() {
+    let raw = hex::decode(RAW).expect("is hex");
+    let order = U256::from(2) * HALF_ORDER + U256::from(1);
+    let s = U256::from_be_slice(&raw[raw.len() - 32..]);
+    let mut high = raw.clone();
+    let end = high.len();
+    high[end - 32..].copy_from_slice(&(order - s).to_be_bytes::<32>());
+    // v flips with s, so that the sender would still be recovered.
+    let v = end - 32 - 1 - 32 - 1 - 1;
+    assert_eq!(high[v], 0x25);
+    high[v] = 0x26;
+    assert_eq!(check(&high, &asked(FROM, "0x9")).err(), Some(CheckError::Signature));
+}

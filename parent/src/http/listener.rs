@@ -1,0 +1,135 @@
+//! Connections: accepted in bounded number, given bounded time, ended in order.
+
+use super::{Peer, tls};
+use axum::Router;
+use axum::body::Body;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use metrics::gauge;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt;
+
+/// How many connections may be open at a time; more wait in the kernel's queue.
+const MAX_CONNECTIONS: usize = 1_024;
+const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
+const HEADER_DEADLINE: Duration = Duration::from_secs(10);
+/// The longest head of a request, in bytes.
+const MAX_HEAD: usize = 16_384;
+/// How long requests in flight may take once the server is to stop.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(30);
+
+/// What a port serves.
+#[derive(Clone)]
+pub(crate) enum Face {
+    /// Clients, over TLS.
+    Tls(TlsAcceptor),
+    /// Probes, in plain HTTP.
+    Plain,
+}
+
+/// Accepts connections until `stop` says so, then lets what is in flight end.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    face: Face,
+    routes: Router,
+    mut stop: watch::Receiver<bool>,
+) {
+    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = accept(&listener, &slots) => accepted,
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        while connections.try_join_next().is_some() {}
+        if let Some((stream, slot)) = accepted {
+            let (face, routes, stop) = (face.clone(), routes.clone(), stop.clone());
+            connections.spawn(async move {
+                gauge!("nitro_signer_connections").increment(1);
+                face.converse(stream, routes, stop).await;
+                gauge!("nitro_signer_connections").decrement(1);
+                drop(slot);
+            });
+        }
+    }
+    drop(listener);
+    let draining = async { while connections.join_next().await.is_some() {} };
+    let _ = timeout(DRAIN_DEADLINE, draining).await;
+}
+
+async fn accept(
+    listener: &TcpListener,
+    slots: &Arc<Semaphore>,
+) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+    // The semaphore is never closed.
+    let slot = Arc::clone(slots).acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, _)) => Some((stream, slot)),
+        Err(error) => {
+            // Out of file descriptors, most likely: give connections time to end.
+            tracing::warn!(%error, "a connection could not be accepted");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            None
+        }
+    }
+}
+
+impl Face {
+    async fn converse(self, stream: TcpStream, routes: Router, stop: watch::Receiver<bool>) {
+        // Small answers must not wait for each other (RFC 896).
+        let _ = stream.set_nodelay(true);
+        match self {
+            Self::Plain => converse(stream, Peer(None), routes, stop).await,
+            Self::Tls(acceptor) => {
+                let Ok(Ok(stream)) = timeout(HANDSHAKE_DEADLINE, acceptor.accept(stream)).await
+                else {
+                    metrics::counter!("nitro_signer_handshake_failures_total").increment(1);
+                    return;
+                };
+                let certificates = stream.get_ref().1.peer_certificates();
+                let name = certificates.and_then(|c| c.first()).and_then(tls::asserted_name);
+                converse(stream, Peer(name), routes, stop).await;
+            }
+        }
+    }
+}
+
+async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    peer: Peer,
+    routes: Router,
+    mut stop: watch::Receiver<bool>,
+) {
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(peer.clone());
+        routes.clone().oneshot(request)
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_DEADLINE)
+        .max_buf_size(MAX_HEAD)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    let stopping = async move {
+        // An error means that the server is gone, which is a stop too.
+        let _ = stop.wait_for(|stop| *stop).await;
+    };
+    // How a client's connection ends is the client's affair.
+    tokio::select! {
+        _ = &mut connection => {}
+        () = stopping => {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Query strings, strictly: known names, once each, plain values.
+
+use nitro_signer_shared::refusal::{Refusal, RefusalCode};
+use std::collections::BTreeMap;
+
+/// The values of the known names. All that is served takes hex or words, so a percent sign, which
+/// could hide a second meaning, is refused.
+pub(crate) fn read<'a>(
+    query: Option<&'a str>,
+    known: &[&str],
+) -> Result<BTreeMap<&'a str, &'a str>, Refusal> {
+    let refuse = |what: &str| {
+        Err(Refusal::new(RefusalCode::MalformedRequest, format!("the query string: {what}")))
+    };
+    let mut values = BTreeMap::new();
+    for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+        let Some((name, value)) = pair.split_once('=') else { return refuse("write name=value") };
+        if !value.bytes().all(|c| c.is_ascii_alphanumeric()) {
+            return refuse("values have letters and digits only");
+        }
+        if !known.contains(&name) {
+            return refuse(&format!("known are: {}", known.join(", ")));
+        }
+        if values.insert(name, value).is_some() {
+            return refuse("a name stands twice");
+        }
+    }
+    Ok(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_known_names_once() {
+        let check = |query: &str, expected: Option<usize>| {
+            let read = read(Some(query), &["nonce", "after"]);
+            assert_eq!(read.ok().map(|values| values.len()), expected, "{query}");
+        };
+        check("", Some(0));
+        check("nonce=00", Some(1));
+        check("nonce=0xab&after=0x1", Some(2));
+        for bad in ["nonce", "nonce=1&nonce=1", "other=1", "nonce=%30", "nonce=a=b", "nonce=a+b"] {
+            check(bad, None);
+        }
+    }
+}

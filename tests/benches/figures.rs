@@ -1,0 +1,145 @@
+//! What does each step of a request cost? Figures to compare within one run, never asserted.
+//!
+//! `sign` is the whole of it inside the enclave: read, approve, sign, verify the signature.
+
+use alloy_consensus::{SignableTransaction, TxEip1559};
+use alloy_primitives::{Address, FixedBytes, TxKind, U256};
+use aws_nitro_enclaves_nsm_api::api::{Request as NsmRequest, Response as NsmResponse};
+use criterion::{Criterion, criterion_group, criterion_main};
+use nitro_signer_enclave::client::Callers;
+use nitro_signer_enclave::key::{KeyFacts, Nonces, PrivateKey};
+use nitro_signer_enclave::nsm::SecureModule;
+use nitro_signer_enclave::policy::Policy;
+use nitro_signer_enclave::sign::sign_transaction;
+use nitro_signer_enclave::transaction::UnsignedTransaction;
+use nitro_signer_shared::attestation::{Expectations, MeasurementSet, UnverifiedDocument};
+use nitro_signer_shared::frame;
+use nitro_signer_shared::manifest::{KeyArn, Manifest, ManifestHash};
+use nitro_signer_shared::message::{Origin, Request, RequestFrame};
+use nitro_signer_shared::proof::Intent;
+use nitro_signer_tests::deployment::{self, CERTIFICATE_NAME, ClientKey};
+use nitro_signer_tests::nsm::{DevelopmentRoot, MockNsm, Options};
+use serde_bytes::ByteBuf;
+use std::hint::black_box;
+
+const NOW_S: u64 = 1_800_000_000;
+
+fn payload() -> Vec<u8> {
+    let transaction = TxEip1559 {
+        chain_id: 1,
+        nonce: 7,
+        gas_limit: 21_000,
+        max_fee_per_gas: 30_000_000_000,
+        max_priority_fee_per_gas: 1_000_000_000,
+        to: TxKind::Call(Address::repeat_byte(0x11)),
+        value: U256::from(1_000_000_000_000_000_000_u64),
+        ..TxEip1559::default()
+    };
+    transaction.encoded_for_signing()
+}
+
+fn manifest() -> Manifest {
+    let arn = "arn:aws:kms:us-east-1:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+    let arn: KeyArn = arn.parse().expect("is an ARN");
+    let mut manifest = deployment::manifest(&arn, &ClientKey::generate());
+    // Twenty rules, as a busy treasury has them.
+    for n in 0..16 {
+        manifest.policy.push_str(&format!(
+            "\nforbid (principal, action == Action::\"SignTransaction\", resource)\n\
+             when {{ context.value.ether > {} && context.nonce == {n} }};\n",
+            1_000 + n
+        ));
+    }
+    manifest
+}
+
+fn facts(key: &PrivateKey) -> KeyFacts {
+    KeyFacts {
+        address: key.address(),
+        origin: Origin::Generated,
+        creator: deployment::OPERATOR.to_owned(),
+        created: NOW_S,
+        labels: [("team".to_owned(), "treasury".to_owned())].into(),
+    }
+}
+
+fn requests(c: &mut Criterion) {
+    let manifest = manifest();
+    let hash = ManifestHash::of(&manifest.to_bytes().expect("encodes"));
+    let policy = Policy::load(&manifest).expect("loads");
+    let callers = Callers::new(&manifest).expect("loads");
+    let key = PrivateKey::from_material(&[7; 32]).expect("is a key");
+    let (facts, payload) = (facts(&key), payload());
+    let read = || UnsignedTransaction::parse(&payload).expect("is a transaction");
+    let intent = Intent::sign_transaction(facts.address, read().signing_hash());
+    let caller = callers
+        .authenticate(Some(CERTIFICATE_NAME), &[], &intent, &hash, NOW_S)
+        .expect("is listed");
+    let approve = || policy.approve_transaction(&caller, &facts, read(), NOW_S).expect("permits");
+
+    c.bench_function("transaction/read", |b| b.iter(|| black_box(read())));
+    c.bench_function("policy/20 rules, with reading", |b| b.iter(|| black_box(approve())));
+    c.bench_function("sign/read, approve, sign, verify", |b| {
+        b.iter(|| {
+            let nonces = Nonces::Deterministic;
+            black_box(sign_transaction(approve(), &key, nonces).expect("signs"))
+        });
+    });
+
+    let request = || RequestFrame {
+        id: 1,
+        asserted: Some(CERTIFICATE_NAME.to_owned()),
+        proofs: vec![],
+        request: Request::SignTransaction {
+            key: facts.address,
+            payload: ByteBuf::from(payload.clone()),
+        },
+    };
+    let body = frame::encode(&request()).expect("encodes");
+    c.bench_function("frame/encode", |b| {
+        b.iter(|| black_box(frame::encode(&request()).expect("encodes")));
+    });
+    c.bench_function("frame/decode", |b| {
+        b.iter(|| {
+            let frame: RequestFrame = frame::decode(&body).expect("decodes");
+            black_box(frame.id)
+        });
+    });
+}
+
+fn records(c: &mut Criterion) {
+    use nitro_signer_enclave::record::{self, HeldKey};
+    use nitro_signer_enclave::vault::VaultKey;
+    let vault = VaultKey::from_bytes([1; 48]);
+    let private = PrivateKey::from_material(&[7; 32]).expect("is a key");
+    let facts = facts(&private);
+    let held = HeldKey { private, facts };
+    let record = record::seal(&vault, &held, FixedBytes::ZERO, FixedBytes::ZERO).expect("seals");
+    c.bench_function("record/open", |b| {
+        b.iter(|| black_box(record::open(&vault, &record).expect("opens").facts.address));
+    });
+}
+
+fn attestation(c: &mut Criterion) {
+    let root = DevelopmentRoot::generate();
+    let pcrs = [[1; 48], [2; 48], [3; 48]];
+    let module = MockNsm::new(&root, pcrs, Options::default());
+    let request = NsmRequest::Attestation { user_data: None, nonce: None, public_key: None };
+    let NsmResponse::Attestation { document } = module.process(request) else {
+        unreachable!("the mock gives a document")
+    };
+    let anchor = root.anchor();
+    let image = MeasurementSet::new(pcrs[0], pcrs[1], pcrs[2]).expect("are measurements");
+    let expected = Expectations::new(image);
+    let parse = || UnverifiedDocument::parse(&document).expect("is a document");
+    let now = parse().unverified_timestamp_ms();
+    c.bench_function("attestation/verify", |b| {
+        b.iter(|| {
+            let authentic = parse().authenticate(&anchor, now).expect("is authentic");
+            black_box(authentic.check(&expected, now).expect("is expected").timestamp_ms())
+        });
+    });
+}
+
+criterion_group!(figures, requests, records, attestation);
+criterion_main!(figures);

@@ -1,0 +1,191 @@
+//! A deployment as an operator would write it: the manifest, the KMS key policy that fits it, and
+//! the client that may make keys. The local stack and the suites start from here.
+
+use aws_lc_rs::digest::{SHA384, digest};
+use k256::ecdsa::SigningKey;
+use nitro_signer_shared::manifest::{
+    AddressEntry, AssertedEntry, ClientEntry, FORMAT, KeyArn, Manifest, ManifestHash, Switches,
+};
+use nitro_signer_shared::proof::{ClientProof, Intent};
+use serde_json::{Value, json};
+
+use alloy_primitives::{B256, FixedBytes};
+
+/// The development account and region; nothing of them exists at AWS.
+pub const ACCOUNT: &str = "000000000000";
+/// The region whose KMS host name the enclave asks for.
+pub const REGION: &str = "us-east-1";
+/// The role that the appliance has.
+pub const APPLIANCE_ROLE: &str = "arn:aws:iam::000000000000:role/nitro-signer-appliance";
+/// The role that administers the key and can open nothing with it.
+pub const ADMINISTRATOR_ROLE: &str = "arn:aws:iam::000000000000:role/nitro-signer-administrator";
+/// The name in the development client's certificate.
+pub const CERTIFICATE_NAME: &str = "dev-client";
+/// The client that may make the vault and keys.
+pub const OPERATOR: &str = "dev-operator";
+/// The recipient that the development manifest refuses.
+pub const REFUSED_RECIPIENT: &str = "0x000000000000000000000000000000000000dead";
+
+const POLICY: &str = include_str!("deployment.cedar");
+
+/// A measurement of development code: SHA384(0^48 || SHA384(what)), as PCR0 is computed.
+#[must_use]
+pub fn measurement(what: &[&[u8]]) -> [u8; 48] {
+    let inner = digest(&SHA384, &what.concat());
+    let mut pcr = [0; 48];
+    pcr.copy_from_slice(digest(&SHA384, &[&[0; 48], inner.as_ref()].concat()).as_ref());
+    pcr
+}
+
+/// A client's key, for proofs.
+pub struct ClientKey(SigningKey);
+
+impl ClientKey {
+    /// A fresh key.
+    ///
+    /// # Panics
+    /// If the machine has no randomness.
+    #[must_use]
+    pub fn generate() -> Self {
+        loop {
+            let mut bytes = [0; 32];
+            aws_lc_rs::rand::fill(&mut bytes).expect("the machine has randomness");
+            if let Ok(key) = SigningKey::from_slice(&bytes) {
+                return Self(key);
+            }
+        }
+    }
+
+    /// The compressed public key, as the manifest lists it.
+    #[must_use]
+    pub fn public_key(&self) -> FixedBytes<33> {
+        FixedBytes::from_slice(self.0.verifying_key().to_sec1_point(true).as_bytes())
+    }
+
+    /// 0x-hex, as the command line's `--client-key` file has it.
+    #[must_use]
+    pub fn to_hex(&self) -> String {
+        format!("0x{}", hex::encode(self.0.to_bytes()))
+    }
+
+    /// A proof for this intent.
+    ///
+    /// # Panics
+    /// Never for a key that exists.
+    #[must_use]
+    pub fn prove(
+        &self,
+        intent: &Intent,
+        manifest: &ManifestHash,
+        request_id: B256,
+        expiry: u64,
+    ) -> ClientProof {
+        let hash = intent.signing_hash(manifest, request_id, expiry);
+        let (signature, parity) =
+            self.0.sign_prehash_recoverable(hash.as_slice()).expect("32 bytes are signed");
+        let mut bytes = [0; 65];
+        bytes[..64].copy_from_slice(&signature.to_bytes());
+        bytes[64] = 27 + parity.to_byte();
+        ClientProof { request_id, expiry, signature: FixedBytes(bytes) }
+    }
+}
+
+/// The development manifest for this KMS key and operator.
+///
+/// # Panics
+/// If the constants above were not names; the tests would show it.
+#[must_use]
+pub fn manifest(key: &KeyArn, operator: &ClientKey) -> Manifest {
+    let name = |text: &str| text.parse().expect("is a name");
+    Manifest {
+        format: FORMAT,
+        version: 1,
+        deployment: name("development"),
+        vault: name("main"),
+        wrapping_keys: vec![key.clone()],
+        clients: vec![ClientEntry {
+            name: name(OPERATOR),
+            public_key: operator.public_key(),
+            groups: vec![],
+        }],
+        asserted: vec![AssertedEntry { name: name(CERTIFICATE_NAME), groups: vec![] }],
+        addresses: vec![AddressEntry {
+            address: REFUSED_RECIPIENT.parse().expect("is an address"),
+            name: name("burned"),
+            groups: vec![],
+            decimals: None,
+        }],
+        policy: POLICY.to_owned(),
+        abis: vec![],
+        switches: Switches { delegation: true, ..Switches::default() },
+        siblings: vec![],
+    }
+}
+
+/// The key policy that releases the vault of this manifest to this image, and to nothing else.
+#[must_use]
+pub fn key_policy(pcr0: &[u8; 48], manifest: &Manifest, hash: &ManifestHash) -> String {
+    let pcr0 = hex::encode(pcr0);
+    let pcr16 = hex::encode(hash.pcr16());
+    let measured = ["kms:Decrypt", "kms:GenerateDataKey"];
+    let deny = |sid: &str, key: &str, value: &str| {
+        json!({
+            "Sid": sid,
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": ["kms:Decrypt", "kms:GenerateDataKey*", "kms:Encrypt", "kms:ReEncrypt*"],
+            "Resource": "*",
+            "Condition": { "StringNotEqualsIgnoreCase": { key: value } },
+        })
+    };
+    let policy = json!({
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "Administrator",
+                "Effect": "Allow",
+                "Principal": { "AWS": ADMINISTRATOR_ROLE },
+                "Action": ["kms:DescribeKey", "kms:GetKeyPolicy", "kms:PutKeyPolicy", "kms:ListGrants", "kms:CreateAlias"],
+                "Resource": "*",
+            },
+            {
+                "Sid": "ApplianceReads",
+                "Effect": "Allow",
+                "Principal": { "AWS": APPLIANCE_ROLE },
+                "Action": ["kms:DescribeKey", "kms:GetKeyPolicy", "kms:ListGrants"],
+                "Resource": "*",
+            },
+            {
+                "Sid": "ApplianceMeasured",
+                "Effect": "Allow",
+                "Principal": { "AWS": APPLIANCE_ROLE },
+                "Action": measured,
+                "Resource": "*",
+                "Condition": {
+                    "StringEqualsIgnoreCase": {
+                        "kms:RecipientAttestation:PCR0": pcr0,
+                        "kms:RecipientAttestation:PCR16": pcr16,
+                    },
+                    "StringEquals": encryption_context(manifest),
+                    "ForAllValues:StringEquals": {
+                        "kms:EncryptionContextKeys": ["app", "version", "deployment", "vault", "purpose", "share"],
+                    },
+                },
+            },
+            deny("OnlyThisImage", "kms:RecipientAttestation:PCR0", &pcr0),
+            deny("OnlyThisManifest", "kms:RecipientAttestation:PCR16", &pcr16),
+        ],
+    });
+    policy.to_string()
+}
+
+fn encryption_context(manifest: &Manifest) -> Value {
+    json!({
+        "kms:EncryptionContext:app": "nitro-signer",
+        "kms:EncryptionContext:version": "1",
+        "kms:EncryptionContext:deployment": manifest.deployment.as_str(),
+        "kms:EncryptionContext:vault": manifest.vault.as_str(),
+        "kms:EncryptionContext:purpose": "vault",
+        "kms:EncryptionContext:share": "0",
+    })
+}

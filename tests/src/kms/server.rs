@@ -1,0 +1,101 @@
+//! HTTPS around the service: connections, limits and the shape of answers.
+
+use super::error::ApiError;
+use super::service::{Reply, Service};
+use aws_lc_rs::rand;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+/// The longest body, in bytes: the largest attestation document KMS takes, 262,144 bytes, is
+/// 349,528 in base64.
+const MAX_BODY: usize = 1_048_576;
+const MAX_CONNECTIONS: usize = 256;
+/// For the TLS handshake, for a request's headers, and for its body.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Serves until it is dropped; its connections end with it.
+pub(super) async fn serve(listener: TcpListener, tls: TlsAcceptor, service: Arc<Service>) {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut connections = JoinSet::new();
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        while connections.try_join_next().is_some() {}
+        let (tls, service) = (tls.clone(), service.clone());
+        connections.spawn(async move {
+            connection(stream, tls, service).await;
+            drop(place);
+        });
+    }
+}
+
+async fn connection(stream: TcpStream, tls: TlsAcceptor, service: Arc<Service>) {
+    let Ok(Ok(stream)) = timeout(READ_TIMEOUT, tls.accept(stream)).await else {
+        tracing::debug!("a connection without a TLS handshake");
+        return;
+    };
+    let answer = service_fn(|request| exchange(&service, request));
+    let served = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(READ_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), answer)
+        .await;
+    if let Err(error) = served {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+/// An error closes the connection without an answer.
+async fn exchange(
+    service: &Service,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, io::Error> {
+    let (head, body) = request.into_parts();
+    if head.method != Method::POST || head.uri.path() != "/" || head.uri.query().is_some() {
+        return response(Err(ApiError::unknown_operation()));
+    }
+    let body = match timeout(READ_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+            return response(Err(ApiError::too_large(MAX_BODY)));
+        }
+        Ok(Err(_)) | Err(_) => return Err(io::ErrorKind::UnexpectedEof.into()),
+    };
+    match service.handle(&head.headers, &body).await {
+        Reply::Answer(answer) => response(Ok(answer)),
+        Reply::Refusal(error) => response(Err(error)),
+        Reply::Close => Err(io::ErrorKind::ConnectionAborted.into()),
+    }
+}
+
+fn response(
+    result: Result<Option<serde_json::Value>, ApiError>,
+) -> Result<Response<Full<Bytes>>, io::Error> {
+    let (status, body) = match result {
+        Ok(None) => (StatusCode::OK, Bytes::new()),
+        Ok(Some(answer)) => (StatusCode::OK, Bytes::from(answer.to_string())),
+        Err(error) => (error.status, Bytes::from(error.body().to_string())),
+    };
+    let mut id = [0; 16];
+    rand::fill(&mut id).map_err(|_| io::ErrorKind::Other)?;
+    Response::builder()
+        .status(status)
+        .header("content-type", "application/x-amz-json-1.1")
+        .header("x-amzn-requestid", hex::encode(id))
+        .body(Full::new(body))
+        .map_err(io::Error::other)
+}

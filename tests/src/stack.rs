@@ -1,0 +1,299 @@
+//! The local stack: everything a deployment has, on loopback and Unix sockets.
+//!
+//! What stands in for AWS (secure module, KMS) has keys of its own, made at every start; nothing
+//! here is trusted by a release. The order of making is a real deployment's: the KMS key first,
+//! closed; then the manifest that names it; then the key policy that names image and manifest.
+
+use crate::deployment::{self, ACCOUNT, ADMINISTRATOR_ROLE, APPLIANCE_ROLE, ClientKey, REGION};
+use crate::enclave;
+use crate::kms::{DevelopmentKms, Identity, Options as KmsOptions};
+use crate::nsm::{DevelopmentRoot, MockNsm, Options as NsmOptions};
+use crate::process::Part;
+use nitro_signer_enclave::kms::TrustRoots;
+use nitro_signer_shared::attestation::MeasurementSet;
+use nitro_signer_shared::manifest::{KeyArn, ManifestHash};
+use serde::{Deserialize, Serialize};
+use std::error::Error;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// `stack.json`: all that a client, a judge or the command line needs. Paths are absolute.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct StackFile {
+    pub url: String,
+    pub ops_url: String,
+    pub ca: PathBuf,
+    pub client_cert: PathBuf,
+    pub client_key: PathBuf,
+    pub addresses: Vec<String>,
+    pub kms_url: String,
+    pub kms_key_arn: String,
+    pub kms_ca: PathBuf,
+    pub aws_access_key_id: String,
+    pub aws_secret_access_key: String,
+    pub nsm_root: PathBuf,
+    pub measurements: PathBuf,
+    pub manifest: PathBuf,
+    pub client_proof_key: PathBuf,
+}
+
+/// A running stack; dropping it ends its processes.
+pub struct Stack {
+    /// What `stack.json` says.
+    pub file: StackFile,
+    /// The stack's folder.
+    pub dir: PathBuf,
+    /// The program that plays the parts.
+    pub program: PathBuf,
+    /// The manifest's hash.
+    pub manifest_hash: ManifestHash,
+    /// The development KMS, in this process.
+    pub kms: DevelopmentKms,
+    /// The enclave and the parent, in the order in which they are ended.
+    parts: Vec<Part>,
+}
+
+impl Stack {
+    /// Makes everything anew in `dir` and starts it; `program` is this package's `dev`.
+    ///
+    /// # Errors
+    /// If a part does not start.
+    pub async fn start(dir: &Path, program: &Path) -> Outcome<Self> {
+        let dir = fresh_folder(dir)?;
+        let root = DevelopmentRoot::generate();
+        root.save(&dir)?;
+        let pcrs = measurements(program)?;
+        fs::write(dir.join("measurements.json"), measurements_json(&pcrs)?)?;
+
+        let (administrator, appliance) = (identity("ADMIN", true), identity("APPLIANCE", false));
+        let kms = DevelopmentKms::start(KmsOptions {
+            region: REGION.to_owned(),
+            account: ACCOUNT.to_owned(),
+            identities: vec![administrator.clone(), appliance.clone()],
+            anchor: root.anchor(),
+            ..KmsOptions::default()
+        })
+        .await?;
+        let arn: KeyArn = kms.create_key(ADMINISTRATOR_ROLE)?.parse()?;
+
+        let operator = ClientKey::generate();
+        let manifest = deployment::manifest(&arn, &operator);
+        let bytes = manifest.to_bytes()?;
+        let manifest_hash = ManifestHash::of(&bytes);
+        fs::write(dir.join("manifest.cbor"), &bytes)?;
+        let policy = deployment::key_policy(&pcrs[0], &manifest, &manifest_hash);
+        fs::write(dir.join("key-policy.json"), &policy)?;
+        kms.put_key_policy(arn.as_str(), &policy)?;
+
+        write_secret(&dir.join("operator.key"), &operator.to_hex())?;
+        fs::write(dir.join("kms-ca.pem"), kms.ca_pem())?;
+        write_secret(&dir.join("credentials.toml"), &credentials(&appliance))?;
+        certificates(&dir)?;
+        let [https, ops] = [free_address()?, free_address()?];
+        let config = parent_config(&dir, https, ops, kms.address());
+        fs::write(dir.join("parent.toml"), config)?;
+
+        let path = |name: &str| dir.join(name);
+        let file = StackFile {
+            url: format!("https://{https}"),
+            ops_url: format!("http://{ops}"),
+            ca: path("ca.pem"),
+            client_cert: path("client.pem"),
+            client_key: path("client.key"),
+            addresses: vec![],
+            kms_url: format!("https://{}", kms.address()),
+            kms_key_arn: arn.to_string(),
+            kms_ca: path("kms-ca.pem"),
+            aws_access_key_id: administrator.access_key_id,
+            aws_secret_access_key: administrator.secret_access_key,
+            nsm_root: path("nsm-root.pem"),
+            measurements: path("measurements.json"),
+            manifest: path("manifest.cbor"),
+            client_proof_key: path("operator.key"),
+        };
+        let program = program.to_owned();
+        let mut stack = Self { file, dir, program, manifest_hash, kms, parts: vec![] };
+        stack.start_parts().await?;
+        Ok(stack)
+    }
+
+    /// Writes such a file into the stack's folder, at once and whole. `stack.json` itself is
+    /// written last of all: whoever waits for it finds the stack complete.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn save(&self, file: &StackFile, name: &str) -> Outcome<PathBuf> {
+        let (part, whole) = (self.dir.join(format!("{name}.part")), self.dir.join(name));
+        write_secret(&part, &serde_json::to_string_pretty(file)?)?;
+        fs::rename(part, &whole)?;
+        Ok(whole)
+    }
+
+    async fn start_parts(&mut self) -> Outcome<()> {
+        let text = |path: PathBuf| path.to_string_lossy().into_owned();
+        let dir = text(self.dir.clone());
+        let enclave = ["enclave", "--dir", &dir];
+        self.start_part("enclave", &enclave)?;
+        let socket = self.dir.join("5000.sock");
+        self.wait("the enclave to listen", || socket.exists()).await?;
+        let config = text(self.dir.join("parent.toml"));
+        self.start_part("parent", &["parent", "--config", &config])?;
+        let ops: SocketAddr = self.file.ops_url.trim_start_matches("http://").parse()?;
+        let listening = || std::net::TcpStream::connect(ops).is_ok();
+        self.wait("the parent to listen", listening).await?;
+        let https: SocketAddr = self.file.url.trim_start_matches("https://").parse()?;
+        self.wait("the parent to serve", || std::net::TcpStream::connect(https).is_ok()).await
+    }
+
+    fn start_part(&mut self, name: &'static str, arguments: &[&str]) -> Outcome<()> {
+        let log = self.dir.join(format!("{name}.log"));
+        self.parts.insert(0, Part::start(name, &self.program, arguments, &log)?);
+        Ok(())
+    }
+
+    /// Waits for up to ten seconds, and no longer than every part lives.
+    async fn wait(&mut self, what: &str, done: impl Fn() -> bool) -> Outcome<()> {
+        for _ in 0..500 {
+            if done() {
+                return Ok(());
+            }
+            for part in &mut self.parts {
+                if let Some(status) = part.ended()? {
+                    let log = self.dir.join(format!("{}.log", part.name()));
+                    let (name, log) = (part.name(), log.display());
+                    return Err(format!("the {name} ended ({status}); see {log}").into());
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Err(format!("waited ten seconds for {what}; see the logs in {}", self.dir.display()).into())
+    }
+}
+
+/// The enclave's process of a stack in this folder.
+///
+/// # Errors
+/// If it does not start.
+#[tokio::main]
+pub async fn run_enclave(dir: &Path) -> Outcome<()> {
+    nitro_signer_enclave::log::start();
+    let root = DevelopmentRoot::load(dir)?;
+    let pcrs = measurements(&std::env::current_exe()?)?;
+    let module = MockNsm::new(&root, pcrs, NsmOptions::default());
+    let kms_ca = fs::read_to_string(dir.join("kms-ca.pem"))?;
+    let roots = TrustRoots::from_pem([kms_ca.as_str()])?;
+    enclave::run_on_sockets(dir, module, roots).await
+}
+
+/// PCR0, 1 and 2 of the development enclave: of the program that plays it.
+fn measurements(program: &Path) -> Outcome<[[u8; 48]; 3]> {
+    let image = fs::read(program)?;
+    Ok([&b"image"[..], b"kernel", b"application"]
+        .map(|part| deployment::measurement(&[part, &image])))
+}
+
+fn measurements_json(pcrs: &[[u8; 48]; 3]) -> Outcome<String> {
+    Ok(MeasurementSet::new(pcrs[0], pcrs[1], pcrs[2])?.to_json())
+}
+
+fn fresh_folder(dir: &Path) -> Outcome<PathBuf> {
+    // Only a folder that a stack made is emptied.
+    if dir.join("parent.toml").exists() {
+        fs::remove_dir_all(dir)?;
+    }
+    fs::create_dir_all(dir.join("store"))?;
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
+    Ok(fs::canonicalize(dir)?)
+}
+
+fn write_secret(path: &Path, text: &str) -> Outcome<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = fs::OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    Ok(file.write_all(text.as_bytes())?)
+}
+
+fn identity(name: &str, administrator: bool) -> Identity {
+    let mut secret = [0; 20];
+    aws_lc_rs::rand::fill(&mut secret).expect("the machine has randomness");
+    let principal_arn = if administrator { ADMINISTRATOR_ROLE } else { APPLIANCE_ROLE };
+    Identity {
+        access_key_id: format!("AKIADEVELOPMENT{name}"),
+        secret_access_key: hex::encode(secret),
+        session_token: None,
+        principal_arn: principal_arn.to_owned(),
+        iam_allows_all: administrator,
+    }
+}
+
+fn credentials(identity: &Identity) -> String {
+    format!(
+        "access_key_id = \"{}\"\nsecret_access_key = \"{}\"\n",
+        identity.access_key_id, identity.secret_access_key
+    )
+}
+
+fn free_address() -> Outcome<SocketAddr> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+}
+
+fn parent_config(dir: &Path, https: SocketAddr, ops: SocketAddr, kms: SocketAddr) -> String {
+    let store = dir.join("store");
+    let store = store.display();
+    format!(
+        r#"listen = "{https}"
+ops_listen = "{ops}"
+enclave = "unix:."
+manifest = "manifest.cbor"
+store = "file://{store}"
+
+[tls]
+certificate = "server.pem"
+key = "server.key"
+client_ca = "ca.pem"
+
+[credentials]
+source = "file"
+path = "credentials.toml"
+
+[relay]
+connect = "{kms}"
+"#
+    )
+}
+
+/// A CA and the certificates of server and client, each for this stack only.
+fn certificates(dir: &Path) -> Outcome<()> {
+    use rcgen::{
+        BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    };
+    let named = |name: &str, hosts: &[&str]| -> Outcome<CertificateParams> {
+        let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
+        let mut params = CertificateParams::new(hosts)?;
+        params.distinguished_name.push(DnType::CommonName, name);
+        Ok(params)
+    };
+    let ca_key = KeyPair::generate()?;
+    let mut ca = named("nitro-signer development CA", &[])?;
+    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    fs::write(dir.join("ca.pem"), ca.self_signed(&ca_key)?.pem())?;
+    let issuer = Issuer::new(ca, ca_key);
+    for (name, common_name, hosts, purpose) in [
+        ("server", "nitro-signer", &["localhost", "127.0.0.1"][..], ExtendedKeyUsagePurpose::ServerAuth),
+        ("client", deployment::CERTIFICATE_NAME, &[][..], ExtendedKeyUsagePurpose::ClientAuth),
+    ] {
+        let key = KeyPair::generate()?;
+        let mut params = named(common_name, hosts)?;
+        params.extended_key_usages = vec![purpose];
+        fs::write(dir.join(format!("{name}.pem")), params.signed_by(&key, &issuer)?.pem())?;
+        write_secret(&dir.join(format!("{name}.key")), &key.serialize_pem())?;
+    }
+    Ok(())
+}
