@@ -69,9 +69,6 @@ impl ClientKey {
     }
 
     /// A proof for this intent.
-    ///
-    /// # Panics
-    /// Never for a key that exists.
     #[must_use]
     pub fn prove(
         &self,
@@ -81,8 +78,7 @@ impl ClientKey {
         expiry: u64,
     ) -> ClientProof {
         let hash = intent.signing_hash(manifest, request_id, expiry);
-        let (signature, parity) =
-            self.0.sign_prehash_recoverable(hash.as_slice()).expect("32 bytes are signed");
+        let (signature, parity) = self.0.sign_prehash_recoverable(hash.as_slice());
         let mut bytes = [0; 65];
         bytes[..64].copy_from_slice(&signature.to_bytes());
         bytes[64] = 27 + parity.to_byte();
@@ -122,62 +118,79 @@ pub fn manifest(key: &KeyArn, operator: &ClientKey) -> Manifest {
     }
 }
 
+/// The policy of a key that nobody can use yet: it exists before the manifest that names it.
+#[must_use]
+pub fn closed_key_policy() -> String {
+    json!({ "Version": "2012-10-17", "Statement": [administration()] }).to_string()
+}
+
 /// The key policy that releases the vault of this manifest to this image, and to nothing else.
 #[must_use]
 pub fn key_policy(pcr0: &[u8; 48], manifest: &Manifest, hash: &ManifestHash) -> String {
     let pcr0 = hex::encode(pcr0);
     let pcr16 = hex::encode(hash.pcr16());
-    let measured = ["kms:Decrypt", "kms:GenerateDataKey"];
-    let deny = |sid: &str, key: &str, value: &str| {
+    let statements = [
+        administration(),
         json!({
-            "Sid": sid,
-            "Effect": "Deny",
-            "Principal": "*",
-            "Action": ["kms:Decrypt", "kms:GenerateDataKey*", "kms:Encrypt", "kms:ReEncrypt*"],
+            "Sid": "ApplianceReads",
+            "Effect": "Allow",
+            "Principal": { "AWS": APPLIANCE_ROLE },
+            "Action": ["kms:DescribeKey", "kms:GetKeyPolicy", "kms:ListGrants"],
             "Resource": "*",
-            "Condition": { "StringNotEqualsIgnoreCase": { key: value } },
-        })
-    };
-    let policy = json!({
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Sid": "Administrator",
-                "Effect": "Allow",
-                "Principal": { "AWS": ADMINISTRATOR_ROLE },
-                "Action": ["kms:DescribeKey", "kms:GetKeyPolicy", "kms:PutKeyPolicy", "kms:ListGrants", "kms:CreateAlias"],
-                "Resource": "*",
-            },
-            {
-                "Sid": "ApplianceReads",
-                "Effect": "Allow",
-                "Principal": { "AWS": APPLIANCE_ROLE },
-                "Action": ["kms:DescribeKey", "kms:GetKeyPolicy", "kms:ListGrants"],
-                "Resource": "*",
-            },
-            {
-                "Sid": "ApplianceMeasured",
-                "Effect": "Allow",
-                "Principal": { "AWS": APPLIANCE_ROLE },
-                "Action": measured,
-                "Resource": "*",
-                "Condition": {
-                    "StringEqualsIgnoreCase": {
-                        "kms:RecipientAttestation:PCR0": pcr0,
-                        "kms:RecipientAttestation:PCR16": pcr16,
-                    },
-                    "StringEquals": encryption_context(manifest),
-                    "ForAllValues:StringEquals": {
-                        "kms:EncryptionContextKeys": ["app", "version", "deployment", "vault", "purpose", "share"],
-                    },
+        }),
+        json!({
+            "Sid": "ApplianceMeasured",
+            "Effect": "Allow",
+            "Principal": { "AWS": APPLIANCE_ROLE },
+            "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+            "Resource": "*",
+            "Condition": {
+                "StringEqualsIgnoreCase": {
+                    "kms:RecipientAttestation:PCR0": pcr0,
+                    "kms:RecipientAttestation:PCR16": pcr16,
+                },
+                "StringEquals": encryption_context(manifest),
+                "ForAllValues:StringEquals": {
+                    "kms:EncryptionContextKeys": CONTEXT_KEYS,
                 },
             },
-            deny("OnlyThisImage", "kms:RecipientAttestation:PCR0", &pcr0),
-            deny("OnlyThisManifest", "kms:RecipientAttestation:PCR16", &pcr16),
-        ],
-    });
-    policy.to_string()
+        }),
+        // One statement for each register: two keys in one condition deny only if both differ.
+        deny_unless("OnlyThisImage", "kms:RecipientAttestation:PCR0", &pcr0),
+        deny_unless("OnlyThisManifest", "kms:RecipientAttestation:PCR16", &pcr16),
+    ];
+    json!({ "Version": "2012-10-17", "Statement": statements }).to_string()
 }
+
+fn administration() -> Value {
+    json!({
+        "Sid": "Administration",
+        "Effect": "Allow",
+        "Principal": { "AWS": ADMINISTRATOR_ROLE },
+        "Action": [
+            "kms:DescribeKey",
+            "kms:GetKeyPolicy",
+            "kms:PutKeyPolicy",
+            "kms:ListGrants",
+            "kms:CreateAlias",
+        ],
+        "Resource": "*",
+    })
+}
+
+/// Stops a call without attestation too: a negated condition on an absent key holds.
+fn deny_unless(sid: &str, key: &str, value: &str) -> Value {
+    json!({
+        "Sid": sid,
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": ["kms:Decrypt", "kms:GenerateDataKey*", "kms:Encrypt", "kms:ReEncrypt*"],
+        "Resource": "*",
+        "Condition": { "StringNotEqualsIgnoreCase": { key: value } },
+    })
+}
+
+const CONTEXT_KEYS: [&str; 6] = ["app", "version", "deployment", "vault", "purpose", "share"];
 
 fn encryption_context(manifest: &Manifest) -> Value {
     json!({

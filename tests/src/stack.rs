@@ -11,7 +11,9 @@ use crate::nsm::{DevelopmentRoot, MockNsm, Options as NsmOptions};
 use crate::process::Part;
 use nitro_signer_enclave::kms::TrustRoots;
 use nitro_signer_shared::attestation::MeasurementSet;
+use nitro_signer_shared::key_policy::Principal;
 use nitro_signer_shared::manifest::{KeyArn, ManifestHash};
+use nitro_signer_shared::secret::SecretString;
 use serde::{Deserialize, Serialize};
 use std::error::Error;
 use std::fs;
@@ -67,20 +69,18 @@ impl Stack {
     pub async fn start(dir: &Path, program: &Path) -> Outcome<Self> {
         let dir = fresh_folder(dir)?;
         let root = DevelopmentRoot::generate();
-        root.save(&dir)?;
+        root.save(&dir.join("nsm-root.pem"), &dir.join("nsm-root.key"))?;
         let pcrs = measurements(program)?;
         fs::write(dir.join("measurements.json"), measurements_json(&pcrs)?)?;
 
-        let (administrator, appliance) = (identity("ADMIN", true), identity("APPLIANCE", false));
-        let kms = DevelopmentKms::start(KmsOptions {
-            region: REGION.to_owned(),
-            account: ACCOUNT.to_owned(),
-            identities: vec![administrator.clone(), appliance.clone()],
-            anchor: root.anchor(),
-            ..KmsOptions::default()
-        })
-        .await?;
-        let arn: KeyArn = kms.create_key(ADMINISTRATOR_ROLE)?.parse()?;
+        let (administrator, appliance) = (AccessKey::new("ADMIN"), AccessKey::new("APPLIANCE"));
+        let identities = vec![
+            administrator.identity(ADMINISTRATOR_ROLE, true),
+            appliance.identity(APPLIANCE_ROLE, false),
+        ];
+        let kms = KmsOptions::new(REGION, ACCOUNT, identities, root.anchor());
+        let kms = DevelopmentKms::start(kms).await?;
+        let arn: KeyArn = kms.create_key(&deployment::closed_key_policy())?.parse()?;
 
         let operator = ClientKey::generate();
         let manifest = deployment::manifest(&arn, &operator);
@@ -93,10 +93,10 @@ impl Stack {
 
         write_secret(&dir.join("operator.key"), &operator.to_hex())?;
         fs::write(dir.join("kms-ca.pem"), kms.ca_pem())?;
-        write_secret(&dir.join("credentials.toml"), &credentials(&appliance))?;
+        write_secret(&dir.join("credentials.toml"), &appliance.credentials_file())?;
         certificates(&dir)?;
         let [https, ops] = [free_address()?, free_address()?];
-        let config = parent_config(&dir, https, ops, kms.address());
+        let config = parent_config(&dir, https, ops, kms.addr());
         fs::write(dir.join("parent.toml"), config)?;
 
         let path = |name: &str| dir.join(name);
@@ -107,11 +107,11 @@ impl Stack {
             client_cert: path("client.pem"),
             client_key: path("client.key"),
             addresses: vec![],
-            kms_url: format!("https://{}", kms.address()),
+            kms_url: kms.url(),
             kms_key_arn: arn.to_string(),
             kms_ca: path("kms-ca.pem"),
-            aws_access_key_id: administrator.access_key_id,
-            aws_secret_access_key: administrator.secret_access_key,
+            aws_access_key_id: administrator.id,
+            aws_secret_access_key: administrator.secret,
             nsm_root: path("nsm-root.pem"),
             measurements: path("measurements.json"),
             manifest: path("manifest.cbor"),
@@ -183,7 +183,7 @@ impl Stack {
 #[tokio::main]
 pub async fn run_enclave(dir: &Path) -> Outcome<()> {
     nitro_signer_enclave::log::start();
-    let root = DevelopmentRoot::load(dir)?;
+    let root = DevelopmentRoot::load(&dir.join("nsm-root.pem"), &dir.join("nsm-root.key"))?;
     let pcrs = measurements(&std::env::current_exe()?)?;
     let module = MockNsm::new(&root, pcrs, NsmOptions::default());
     let kms_ca = fs::read_to_string(dir.join("kms-ca.pem"))?;
@@ -220,24 +220,33 @@ fn write_secret(path: &Path, text: &str) -> Outcome<()> {
     Ok(file.write_all(text.as_bytes())?)
 }
 
-fn identity(name: &str, administrator: bool) -> Identity {
-    let mut secret = [0; 20];
-    aws_lc_rs::rand::fill(&mut secret).expect("the machine has randomness");
-    let principal_arn = if administrator { ADMINISTRATOR_ROLE } else { APPLIANCE_ROLE };
-    Identity {
-        access_key_id: format!("AKIADEVELOPMENT{name}"),
-        secret_access_key: hex::encode(secret),
-        session_token: None,
-        principal_arn: principal_arn.to_owned(),
-        iam_allows_all: administrator,
-    }
+/// An access key of the development account, made for this stack.
+struct AccessKey {
+    id: String,
+    secret: String,
 }
 
-fn credentials(identity: &Identity) -> String {
-    format!(
-        "access_key_id = \"{}\"\nsecret_access_key = \"{}\"\n",
-        identity.access_key_id, identity.secret_access_key
-    )
+impl AccessKey {
+    fn new(name: &str) -> Self {
+        let mut secret = [0; 20];
+        aws_lc_rs::rand::fill(&mut secret).expect("the machine has randomness");
+        Self { id: format!("AKIADEVELOPMENT{name}"), secret: hex::encode(secret) }
+    }
+
+    fn identity(&self, role: &str, iam_allows_all: bool) -> Identity {
+        Identity {
+            access_key_id: self.id.clone(),
+            secret_access_key: SecretString::new(self.secret.clone()),
+            session_token: None,
+            principal: Principal::parse(role).expect("is a principal"),
+            iam_allows_all,
+        }
+    }
+
+    fn credentials_file(&self) -> String {
+        let Self { id, secret } = self;
+        format!("access_key_id = \"{id}\"\nsecret_access_key = \"{secret}\"\n")
+    }
 }
 
 fn free_address() -> Outcome<SocketAddr> {
@@ -286,7 +295,12 @@ fn certificates(dir: &Path) -> Outcome<()> {
     fs::write(dir.join("ca.pem"), ca.self_signed(&ca_key)?.pem())?;
     let issuer = Issuer::new(ca, ca_key);
     for (name, common_name, hosts, purpose) in [
-        ("server", "nitro-signer", &["localhost", "127.0.0.1"][..], ExtendedKeyUsagePurpose::ServerAuth),
+        (
+            "server",
+            "nitro-signer",
+            &["localhost", "127.0.0.1"][..],
+            ExtendedKeyUsagePurpose::ServerAuth,
+        ),
         ("client", deployment::CERTIFICATE_NAME, &[][..], ExtendedKeyUsagePurpose::ClientAuth),
     ] {
         let key = KeyPair::generate()?;

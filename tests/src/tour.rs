@@ -33,12 +33,20 @@ struct Tour<'a> {
 impl Tour<'_> {
     fn walk(mut self) -> Outcome<()> {
         self.stack.save(&self.stack.file, TOUR_FILE)?;
-        self.say("The enclave and the parent run; KMS knows the image (PCR0) and the manifest (PCR16):");
+        self.say(
+            "The enclave and the parent run; KMS knows the image (PCR0) and the manifest (PCR16):",
+        );
         println!("     manifest {}", self.stack.manifest_hash);
 
         let vault = self.cli(&["vault", "create"], None)?;
-        self.say(&format!("The operator proved himself to the enclave and had the vault made: {}", text(&vault, "vault")));
-        println!("     KMS released its secret to this image and manifest only: {}", self.stack.file.kms_key_arn);
+        self.say(&format!(
+            "The operator proved himself to the enclave and had the vault made: {}",
+            text(&vault, "vault")
+        ));
+        println!(
+            "     KMS released its secret to this image and manifest only: {}",
+            self.stack.file.kms_key_arn
+        );
 
         let key = self.cli(&["key", "create", "--label", "purpose=demonstration"], None)?;
         let address = text(&key, "address").to_owned();
@@ -69,7 +77,9 @@ impl Tour<'_> {
         if !refusal.contains("policy_denied") {
             return Err(format!("refused for another reason than policy: {refusal}").into());
         }
-        self.say(&format!("The policy refused a transaction to {REFUSED_RECIPIENT}: policy_denied"));
+        self.say(&format!(
+            "The policy refused a transaction to {REFUSED_RECIPIENT}: policy_denied"
+        ));
         Ok(())
     }
 
@@ -114,7 +124,11 @@ impl Tour<'_> {
             file.client_key.display(),
             file.url
         );
-        println!("     {} cli --stack {} key list", self.stack.program.display(), stack_json.display());
+        println!(
+            "     {} cli --stack {} key list",
+            self.stack.program.display(),
+            stack_json.display()
+        );
         Ok(())
     }
 
@@ -128,7 +142,8 @@ impl Tour<'_> {
         match self.run(arguments, input)? {
             (true, output, _) => Ok(serde_json::from_str(&output)?),
             (false, output, errors) => {
-                Err(format!("`nitro-signer {}` failed: {output}{errors}", arguments.join(" ")).into())
+                Err(format!("`nitro-signer {}` failed: {output}{errors}", arguments.join(" "))
+                    .into())
             }
         }
     }
@@ -186,20 +201,22 @@ fn transactions(from: &str) -> Outcome<Vec<(&'static str, Value)>> {
         "address": "0x2222222222222222222222222222222222222222",
         "storageKeys": [format!("{:#066x}", 1)],
     }]);
-    let fees = |kind: &str| {
-        json!({ "type": kind, "maxFeePerGas": "0x77359400", "maxPriorityFeePerGas": "0x3b9aca00" })
-    };
+    let fees = |kind: &str| json!({ "type": kind, "maxFeePerGas": "0x77359400", "maxPriorityFeePerGas": "0x3b9aca00" });
     let with = |mut fields: Value, name: &str, value: Value| {
         fields[name] = value;
         fields
     };
-    let blobs = with(fees("0x3"), "blobVersionedHashes", json!([format!("0x01{}", "ab".repeat(31))]));
+    let blobs =
+        with(fees("0x3"), "blobVersionedHashes", json!([format!("0x01{}", "ab".repeat(31))]));
     Ok(vec![
         ("legacy (EIP-155)", legacy(from)),
         ("access list (2930)", change(json!({ "type": "0x1", "accessList": access_list }))),
         ("fee market (1559)", change(fees("0x2"))),
         ("blobs (4844)", change(with(blobs, "maxFeePerBlobGas", json!("0x1")))),
-        ("set code (7702)", change(with(fees("0x4"), "authorizationList", json!([authorization()?])))),
+        (
+            "set code (7702)",
+            change(with(fees("0x4"), "authorizationList", json!([authorization()?]))),
+        ),
     ])
 }
 
@@ -207,10 +224,9 @@ fn transactions(from: &str) -> Outcome<Vec<(&'static str, Value)>> {
 fn authorization() -> Outcome<Value> {
     let key = SigningKey::from_slice(&[0x42; 32])?;
     let delegate: Address = "0x3333333333333333333333333333333333333333".parse()?;
-    let authorization =
-        Authorization { chain_id: U256::from(CHAIN), address: delegate, nonce: 0 };
+    let authorization = Authorization { chain_id: U256::from(CHAIN), address: delegate, nonce: 0 };
     let hash = authorization.signature_hash();
-    let (signature, parity) = key.sign_prehash_recoverable(hash.as_slice())?;
+    let (signature, parity) = key.sign_prehash_recoverable(hash.as_slice());
     let (r, s) = signature.split_bytes();
     Ok(json!({
         "chainId": format!("{CHAIN:#x}"),

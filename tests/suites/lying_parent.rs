@@ -32,7 +32,8 @@ async fn another_manifest_gets_no_vault() {
     let mut other = world.manifest.clone();
     other.version += 1;
     let enclave = world.enclave().await;
-    let outcome = world.configure(&enclave, &other.to_bytes().expect("encodes"), Some(&vault)).await;
+    let outcome =
+        world.configure(&enclave, &other.to_bytes().expect("encodes"), Some(&vault)).await;
     refused(outcome, RefusalCode::KmsDenied);
 }
 
@@ -261,8 +262,8 @@ async fn changed_records_are_refused_and_the_others_serve() {
     changed[last] ^= 1;
     let cut = one.record[..last].to_vec();
     let swapped = world::swap_sealed(&one.record, &two.record);
-    let relabelled = world::replace(&one.record, b"nitro", b"mitro");
-    let records = [&changed, &cut, &swapped, &relabelled, &two.record.to_vec()]
+    let elsewhere = world::flip_in_the_middle(&one.record);
+    let records = [&changed, &cut, &swapped, &elsewhere, &two.record.to_vec()]
         .map(|r| ByteBuf::from(r.clone()))
         .to_vec();
     let Ok(Response::RecordsLoaded(loaded)) = enclave.ask(Request::LoadRecords { records }).await

@@ -4,6 +4,7 @@
 //! fetched. Its first certificate must be the pinned one, and it is the pinned one whose key is used.
 
 use super::certificate::Certificate;
+use super::document::MAX_CERTIFICATE;
 use super::finding::{Finding, Rejection, require};
 use aws_lc_rs::digest::{SHA256, digest};
 use rustls_pki_types::CertificateDer;
@@ -61,6 +62,9 @@ impl TrustAnchor {
     /// # Errors
     /// A7 if it is not a self-issued P-384 certificate authority in strict DER.
     pub fn custom_der(der: &[u8]) -> Result<Self, Rejection> {
+        require(der.len() <= MAX_CERTIFICATE, Finding::A7, || {
+            format!("a root of {} bytes; documents carry at most {MAX_CERTIFICATE}", der.len())
+        })?;
         let root = usable_root(der)
             .map_err(|reason| Rejection::new(Finding::A7, format!("no usable root: {reason}")))?;
         let kind =

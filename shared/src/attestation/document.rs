@@ -4,7 +4,7 @@
 //! takes exactly what Nitro writes: where AWS's text allows more than any genuine document
 //! shows, the narrower form holds, apart from the one tag and the two map forms that do occur.
 
-use super::cbor::{Cursor, Defect, Major};
+use super::cbor::{Cursor, Defect, Entries, Major};
 use super::chain::{self, TrustAnchor};
 use super::expectations::AuthenticDocument;
 use super::finding::{Finding, Rejection, require};
@@ -255,7 +255,7 @@ struct Fields {
 fn parse_payload(payload: &[u8]) -> Result<Contents, Rejection> {
     let mut cursor = Cursor::new(payload);
     let mut entries = cursor.any_map().map_err(as_finding(Finding::P1))?;
-    if let super::cbor::Entries::Definite(count) = entries {
+    if let Entries::Definite(count) = entries {
         require(count <= MAX_ENTRIES, Finding::P1, || format!("a map of {count} entries"))?;
     }
     let mut fields = Fields::default();
@@ -423,5 +423,100 @@ fn inside(finding: Finding) -> impl Fn(Defect) -> Rejection {
     move |defect| {
         let general = matches!(defect, Defect::Truncated | Defect::NotShortest);
         as_finding(if general { Finding::P1 } else { finding })(defect)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(bytes: &[u8], finding: Finding) {
+        let rejection = UnverifiedDocument::parse(bytes).err().expect("is no document");
+        assert_eq!(rejection.finding(), finding, "{rejection}");
+    }
+
+    /// An envelope around this payload and signature.
+    fn envelope(payload: &[u8], signature: &[u8]) -> Vec<u8> {
+        let string = |bytes: &[u8]| {
+            let length = u16::try_from(bytes.len()).expect("is short").to_be_bytes();
+            match length {
+                [0, short @ 0..=23] => [&[0x40 | short], bytes].concat(),
+                [0, byte] => [&[0x58, byte], bytes].concat(),
+                [high, low] => [&[0x59, high, low], bytes].concat(),
+            }
+        };
+        let head = [0x84, 0x44, 0xa1, 0x01, 0x38, 0x22, 0xa0];
+        [head.as_slice(), &string(payload), &string(signature)].concat()
+    }
+
+    fn scalars(r: [u8; 48], s: [u8; 48]) -> [u8; 96] {
+        [r, s].concat().try_into().expect("has 96 bytes")
+    }
+
+    #[test]
+    fn the_envelope_is_bounded_before_it_is_read() {
+        check(&[], Finding::E1);
+        check(&[0x84; MAX_DOCUMENT + 1], Finding::E1);
+        check(&[0x84], Finding::E2);
+        check(&[0x84, 0x44, 0xa1], Finding::E2);
+        check(&[0xd2], Finding::E2);
+        check(&[0xd2, 0xd2, 0x84], Finding::E3);
+        check(&[0xd8, 0x12, 0x84], Finding::E3);
+        check(&[0x9f], Finding::E4);
+        check(&[0x83], Finding::E4);
+        check(&[0xa4], Finding::E4);
+        check(&[0x9b, 255, 255, 255, 255, 255, 255, 255, 255], Finding::E4);
+        check(&[0x84, 0xf6], Finding::E5);
+        check(&[0x84, 0x5b, 255, 255, 255, 255, 255, 255, 255, 255], Finding::E2);
+        check(&envelope(&[], &[1; 96]), Finding::E7);
+        check(&envelope(&[0; MAX_PAYLOAD + 1], &[1; 96]), Finding::E7);
+        check(&envelope(&[0; MAX_PAYLOAD], &[1; 96]), Finding::P1);
+    }
+
+    #[test]
+    fn both_halves_of_the_signature_are_in_range() {
+        let one = [&[0; 47][..], &[1]].concat().try_into().expect("has 48 bytes");
+        let mut greatest = P384_ORDER;
+        greatest[47] -= 1;
+        let of = |r, s| envelope(&[0], &scalars(r, s));
+        check(&of(one, greatest), Finding::P1);
+        check(&of(greatest, one), Finding::P1);
+        check(&of([0; 48], one), Finding::E8);
+        check(&of(one, [0; 48]), Finding::E8);
+        check(&of(P384_ORDER, one), Finding::E8);
+        check(&of(one, P384_ORDER), Finding::E8);
+        check(&of([0xff; 48], one), Finding::E8);
+        check(&envelope(&[0], &[1; 95]), Finding::E8);
+        check(&envelope(&[0], &[1; 97]), Finding::E8);
+    }
+
+    #[test]
+    fn the_payload_is_bounded_before_it_is_read() {
+        let payload = |bytes: &[u8], finding| check(&envelope(bytes, &[1; 96]), finding);
+        payload(&[0xa0], Finding::P3);
+        payload(&[0xbf, 0xff], Finding::P3);
+        payload(&[0xa0, 0], Finding::P1);
+        payload(&[0xb8, 33], Finding::P1);
+        payload(&[0xbb, 255, 255, 255, 255, 255, 255, 255, 255], Finding::P1);
+        payload(&[0xa1, 0x01, 0x01], Finding::P2);
+        payload(&[0xa1, 0x62, 0xff, 0xff], Finding::P2);
+        payload(&[0xa1, 0x7b, 255, 255, 255, 255, 255, 255, 255, 255], Finding::P1);
+        payload(&[0xa1, 0x61, b'a', 0x01], Finding::P4);
+        payload(&[vec![0xbf], vec![0x9f; 1000]].concat(), Finding::P2);
+    }
+
+    /// RFC 9052, section 4.4: the payload stands in the signed bytes with its shortest length.
+    #[test]
+    fn the_signed_bytes_have_the_shortest_length_of_the_payload() {
+        let check = |length: usize, head: &[u8]| {
+            let signed = signed_bytes(&vec![7; length]);
+            let prefix = [b"\x84\x6aSignature1\x44\xa1\x01\x38\x22\x40".as_slice(), head].concat();
+            assert_eq!(signed, [prefix, vec![7; length]].concat());
+        };
+        check(23, &[0x57]);
+        check(24, &[0x58, 24]);
+        check(255, &[0x58, 255]);
+        check(256, &[0x59, 1, 0]);
+        check(MAX_PAYLOAD, &[0x59, 0x40, 0]);
     }
 }

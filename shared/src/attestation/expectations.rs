@@ -24,7 +24,7 @@ pub const DEFAULT_MAX_AGE_MS: u64 = 5 * 60 * 1000;
 pub const DEFAULT_SKEW_MS: u64 = 60 * 1000;
 
 /// The manifest's register; see [`ManifestHash::pcr16`].
-const MANIFEST_PCR: u8 = 16;
+const MANIFEST_PCR: u8 = crate::manifest::MANIFEST_PCR as u8;
 
 /// A document whose signature leads to the trust anchor. It proves that Nitro said this of some
 /// enclave; which one is still to be judged.

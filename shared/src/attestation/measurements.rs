@@ -5,7 +5,7 @@
 
 use super::pcr::{self, PCR_COUNT, Pcr};
 use serde::de::{Error as _, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -197,14 +197,6 @@ fn register_index(key: &str) -> Option<u8> {
 fn register_value(digits: &str) -> Option<Pcr> {
     let mut value = pcr::ZERO;
     hex::decode_to_slice(digits, &mut value).ok().map(|()| value)
-}
-
-impl Serialize for MeasurementSet {
-    /// As in [`Self::to_json`], for embedding in other JSON.
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer
-            .collect_map(self.pcrs.iter().map(|(i, pcr)| (format!("PCR{i}"), hex::encode(pcr))))
-    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@ pub mod certificate;
 pub mod chain;
 pub mod clock;
 pub mod document;
+#[cfg(test)]
+mod genuine_form;
 pub mod key;
 mod registers;
 pub mod root;

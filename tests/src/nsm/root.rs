@@ -12,12 +12,13 @@ use base64::engine::general_purpose::STANDARD;
 use const_oid::db::rfc4519::{
     COMMON_NAME, COUNTRY_NAME, ORGANIZATION_NAME, ORGANIZATIONAL_UNIT_NAME,
 };
+use der::Decode;
 use nitro_signer_shared::attestation::TrustAnchor;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
-use std::fs::OpenOptions;
+use std::fs::{OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use x509_cert::ext::pkix::KeyUsages;
 use zeroize::Zeroizing;
@@ -67,8 +68,10 @@ impl DevelopmentRoot {
         let certificate = std::fs::read(certificate)?;
         let certificate =
             CertificateDer::from_pem_slice(&certificate).map_err(|_| RootError::Format)?;
-        let info = public_key_info(key.point());
-        let belongs = certificate.windows(info.len()).any(|window| window == info);
+        let parsed =
+            x509_cert::Certificate::from_der(&certificate).map_err(|_| RootError::Format)?;
+        let info = parsed.tbs_certificate().subject_public_key_info();
+        let belongs = info.subject_public_key.raw_bytes() == key.point();
         if !belongs || TrustAnchor::custom_der(&certificate).is_err() {
             return Err(RootError::Format);
         }
@@ -162,13 +165,14 @@ fn pem(label: &str, der: &[u8]) -> Zeroizing<String> {
 fn write_private(path: &Path, contents: &[u8]) -> io::Result<()> {
     let mut file =
         OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    // The mode above is for new files only; one that stood there before gets it now.
+    file.set_permissions(Permissions::from_mode(0o600))?;
     file.write_all(contents)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn a_root_comes_back_as_it_was_saved_and_only_with_its_own_key() {

@@ -1,5 +1,4 @@
-//! Do the mock's documents verify, does the verifier find each defect put into one, and have the
-//! documents the genuine form?
+//! Do the mock's documents verify, and does the verifier find each defect put into one?
 #![allow(clippy::panic)]
 
 use super::certificate::{ExtensionDraft, element, name};
@@ -8,15 +7,13 @@ use super::document::cbor;
 use super::*;
 use const_oid::ObjectIdentifier;
 use const_oid::db::rfc4519::COMMON_NAME;
-use der::{Decode, Encode};
+use der::Encode;
 use nitro_signer_shared::attestation::{
     Expectations, Finding, Outcome, Rejection, TrustAnchor, TrustKind, UnverifiedDocument,
     VerifiedDocument,
 };
 use nitro_signer_shared::manifest::ManifestHash;
 use serde_bytes::ByteBuf;
-use std::path::{Path, PathBuf};
-use x509_cert::Certificate;
 use x509_cert::ext::pkix::KeyUsages;
 
 const IMAGE: [Pcr; 3] = [[1; 48], [2; 48], [3; 48]];
@@ -433,114 +430,6 @@ fn requests_have_the_limits_and_errors_of_the_device() {
     };
     assert_eq!(random().len(), 256);
     assert_ne!(random(), random());
-}
-
-/// The mock against Amazon: names, extensions, algorithms, lives and the payload's writing.
-#[test]
-fn documents_have_the_form_of_genuine_ones() {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/attestation-docs");
-    let folder = std::env::var_os("NITRO_ATTESTATION_DOCS").map_or(beside, PathBuf::from);
-    let genuine = |file: &str| {
-        let path = folder.join("real").join(file);
-        std::fs::read(&path).unwrap_or_else(|error| {
-            panic!("{}: {error}; NITRO_ATTESTATION_DOCS must name the folder", path.display())
-        })
-    };
-    let enclave = Enclave::start(Options { debug_mode: true, ..Options::default() });
-    let check = |form: MapForm, genuine: &[u8]| {
-        let fields = UnverifiedDocument::parse(genuine).expect("is genuine");
-        let fields = fields.unverified();
-        let mut draft = enclave.nsm.draft(fields.user_data(), fields.nonce(), fields.public_key());
-        draft.payload.form = form;
-        let ours = draft.sign();
-        assert_eq!(outline(&ours), outline(genuine));
-        assert_eq!(certificates(&ours), certificates(genuine));
-    };
-    check(MapForm::Indefinite, &genuine("31.bin"));
-    let older = genuine("26.bin");
-    let draft = enclave.nsm.draft(None, None, Some(&[0; 294]));
-    let definite = {
-        let mut draft = draft;
-        draft.payload.form = MapForm::Definite;
-        draft.sign()
-    };
-    assert_eq!(outline(&definite), outline(&older));
-}
-
-/// How a document is written: heads, texts, and the lengths that do not depend on a certificate.
-fn outline(document: &[u8]) -> Vec<String> {
-    let mut items = Vec::new();
-    let payload = read_items(document, &mut items);
-    read_items(payload, &mut items);
-    items
-}
-
-/// Reads all items one after another; gives the longest byte string. Strings of certificate size
-/// are listed without their length, since names and signatures differ in length.
-fn read_items<'a>(mut rest: &'a [u8], items: &mut Vec<String>) -> &'a [u8] {
-    let mut longest: &[u8] = &[];
-    while let Some((&initial, after)) = rest.split_first() {
-        let (major, additional) = (initial >> 5, initial & 0x1f);
-        let width = if (24..28).contains(&additional) { 1 << (additional - 24) } else { 0 };
-        let (digits, after) = after.split_at(width);
-        let argument = if width == 0 {
-            usize::from(additional)
-        } else {
-            digits.iter().fold(0, |value, digit| value << 8 | usize::from(*digit))
-        };
-        let length = if matches!(major, 2 | 3) { argument } else { 0 };
-        let (content, after) = after.split_at(length);
-        rest = after;
-        items.push(match (major, length) {
-            (2, 500..) => format!("{initial:02x} long"),
-            (2, _) => format!("{initial:02x} {length}"),
-            (3, 39) => format!("{initial:02x} module id"),
-            (3, _) => String::from_utf8_lossy(content).into_owned(),
-            (0, _) if width == 8 => format!("{initial:02x} time"),
-            _ => format!("{initial:02x} {argument}"),
-        });
-        if content.len() > longest.len() {
-            longest = content;
-        }
-    }
-    longest
-}
-
-/// What a chain's certificates are like, apart from names' text, numbers, times and keys.
-fn certificates(document: &[u8]) -> Vec<Vec<String>> {
-    let document = UnverifiedDocument::parse(document).expect("reads");
-    let contents = document.unverified();
-    let list = contents.cabundle().iter().map(Vec::as_slice).chain([contents.certificate()]);
-    list.map(|der| certificate_form(&Certificate::from_der(der).expect("is a certificate")))
-        .collect()
-}
-
-fn certificate_form(certificate: &Certificate) -> Vec<String> {
-    let tbs = certificate.tbs_certificate();
-    let names = [tbs.issuer(), tbs.subject()].map(|name| {
-        let parts = name.iter().map(|part| format!("{} {:?}", part.oid, part.value.header().tag()));
-        parts.collect::<Vec<_>>().join(", ")
-    });
-    let [not_before, not_after] = [tbs.validity().not_before, tbs.validity().not_after];
-    let life = not_after.to_unix_duration() - not_before.to_unix_duration();
-    let algorithms = [certificate.signature_algorithm(), tbs.signature()]
-        .map(|algorithm| hex::encode(algorithm.to_der().expect("encodes")));
-    let key = tbs.subject_public_key_info();
-    let mut form = vec![
-        format!("{:?}", tbs.version()),
-        names.join(" / "),
-        algorithms.join(" "),
-        hex::encode(key.algorithm.to_der().expect("encodes")),
-        format!("{} bytes of key", key.subject_public_key.raw_bytes().len()),
-        format!("{} s", life.as_secs()),
-    ];
-    form.extend(tbs.extensions().into_iter().flatten().map(|extension| {
-        let value = extension.extn_value.as_bytes();
-        let decides = value.len() < 16;
-        let value = if decides { hex::encode(value) } else { hex::encode(&value[..1]) };
-        format!("{} {} {value}", extension.extn_id, extension.critical)
-    }));
-    form
 }
 
 /// A SubjectPublicKeyInfo on P-256.
