@@ -3,16 +3,45 @@
 //! Output is for people, or with `--json` for programs, by stable keys. A command prints what it
 //! verified and nothing that it did not; exit codes are part of the interface.
 
+mod attestation;
+mod client;
+mod connection;
+mod key;
+mod manifest;
+mod output;
+mod proof;
 mod serve;
+mod sign;
+mod status;
+mod trust;
+mod vault;
 
 use clap::{Parser, Subcommand};
+use output::{Failure, Report};
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// An Ethereum signing appliance whose keys live in an AWS Nitro Enclave.
 #[derive(Parser)]
 #[command(name = "nitro-signer", version, propagate_version = true)]
+#[command(after_help = "\
+Exit codes:
+  0 done            3 attestation document malformed   6 enclave in debug mode
+  1 refused, or     4 chain or signature               7 the appliance cannot be reached
+    a mismatch      5 time
+  2 usage
+
+Commands that speak to an appliance need --url, --ca, --cert and --key, or --stack FILE (also from
+the environment: NITRO_SIGNER_STACK), which names them all.")]
 struct Arguments {
+    /// Print JSON for programs instead of text for people.
+    #[arg(long, global = true)]
+    json: bool,
+    /// A file that names the appliance and everything to reach and judge it, as the local stack
+    /// writes it.
+    #[arg(long, global = true, value_name = "FILE")]
+    stack: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -20,6 +49,17 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Serve(serve::Serve),
+    Status(status::Status),
+    #[command(subcommand)]
+    Vault(vault::Vault),
+    #[command(subcommand)]
+    Key(key::Key),
+    #[command(subcommand)]
+    Sign(sign::Sign),
+    #[command(subcommand)]
+    Attestation(attestation::Attestation),
+    #[command(subcommand)]
+    Manifest(manifest::Manifest),
 }
 
 /// Runs one command; `args` begins with the program's name.
@@ -32,7 +72,44 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(u8::try_from(message.exit_code()).unwrap_or(2));
         }
     };
-    match arguments.command {
-        Command::Serve(serve) => serve.run(),
+    let json = arguments.json;
+    match arguments.execute() {
+        Ok(None) => ExitCode::SUCCESS,
+        Ok(Some(report)) => report.print(json),
+        Err(failure) => failure.print(json),
+    }
+}
+
+impl Arguments {
+    fn execute(self) -> Result<Option<Report>, Failure> {
+        if let Command::Serve(serve) = self.command {
+            return serve.run().map(|()| None);
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|e| Failure::usage(e.to_string()))?;
+        let stack = connection::Stack::find(self.stack)?;
+        let working = async {
+            match self.command {
+                Command::Serve(_) => Ok(Report::default()),
+                Command::Status(status) => status.run(&stack).await,
+                Command::Vault(vault) => vault.run(&stack).await,
+                Command::Key(key) => key.run(&stack).await,
+                Command::Sign(sign) => sign.run(&stack).await,
+                Command::Attestation(attestation) => attestation.run(&stack).await,
+                Command::Manifest(manifest) => manifest.run(),
+            }
+        };
+        runtime.block_on(working).map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Arguments::command().debug_assert();
     }
 }

@@ -1,9 +1,9 @@
 //! `serve`: runs the server until it is told to stop.
 
+use super::output::Failure;
 use crate::config::Config;
-use crate::serve::{Running, StartError};
+use crate::serve::StartError;
 use std::path::PathBuf;
-use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Run the server: the HTTPS face, the link to the enclave, the relay to KMS and the key store.
@@ -20,15 +20,10 @@ pub(super) struct Serve {
 }
 
 impl Serve {
-    pub(super) fn run(self) -> ExitCode {
-        let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-            Ok(runtime) => runtime,
-            Err(error) => return failed(&error),
-        };
-        match runtime.block_on(self.serve()) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => failed(&*error),
-        }
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let runtime = runtime.map_err(|e| Failure::usage(e.to_string()))?;
+        runtime.block_on(self.serve()).map_err(|e| Failure::usage(e.to_string()))
     }
 
     async fn serve(self) -> Result<(), Box<dyn std::error::Error>> {
@@ -36,7 +31,7 @@ impl Serve {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let config = Config::load(&self.config).map_err(StartError::from)?;
-        let running: Running = crate::serve::start(config).await?;
+        let running = crate::serve::start(config).await?;
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
@@ -45,9 +40,4 @@ impl Serve {
         running.stop().await;
         Ok(())
     }
-}
-
-fn failed(error: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("nitro-signer: {error}");
-    ExitCode::from(2)
 }

@@ -13,7 +13,7 @@ mod rest;
 mod tls;
 
 pub(crate) use listener::{Face, serve};
-pub(crate) use tls::{TlsError, server_config};
+pub(crate) use tls::{TlsError, certificates, private_key, server_config};
 
 use crate::appliance::Appliance;
 use crate::http::problem::Problem;

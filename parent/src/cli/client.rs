@@ -1,0 +1,129 @@
+//! The HTTPS client of the command line: one request, one connection, TLS 1.3.
+
+use super::output::Failure;
+use crate::exchange::exchange;
+use crate::http::{certificates, private_key};
+use http::header::{CONTENT_TYPE, HOST};
+use http::{Method, Request, Uri};
+use http_body_util::Full;
+use hyper::body::Bytes;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+/// The longest answer: a page of 1,000 keys with every label.
+const MAX_ANSWER: usize = 8 * 1_048_576;
+const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+/// Above the server's own deadlines, so that its refusal arrives first.
+const DEADLINE: Duration = Duration::from_secs(330);
+
+/// A client of one appliance.
+pub(super) struct Client {
+    host: String,
+    port: u16,
+    tls: TlsConnector,
+    name: ServerName<'static>,
+}
+
+/// A problem document (RFC 9457), as far as it is used.
+#[derive(Deserialize)]
+struct Problem {
+    code: String,
+    detail: String,
+    title: String,
+}
+
+impl Client {
+    pub(super) fn new(url: &str, ca: &Path, cert: &Path, key: &Path) -> Result<Self, Failure> {
+        let refuse = |e: &dyn std::fmt::Display| Failure::usage(e.to_string());
+        let uri: Uri = url.parse().map_err(|e| refuse(&e))?;
+        if uri.scheme_str() != Some("https")
+            || !matches!(uri.path(), "" | "/")
+            || uri.query().is_some()
+        {
+            return Err(Failure::usage("--url must be https://HOST:PORT"));
+        }
+        let host = uri.host().ok_or_else(|| Failure::usage("--url has no host"))?;
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let name = ServerName::try_from(host.clone()).map_err(|e| refuse(&e))?;
+        let mut roots = RootCertStore::empty();
+        for certificate in certificates(ca).map_err(|e| refuse(&e))? {
+            roots.add(certificate).map_err(|e| refuse(&e))?;
+        }
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .map_err(|e| refuse(&e))?
+            .with_root_certificates(roots)
+            .with_client_auth_cert(
+                certificates(cert).map_err(|e| refuse(&e))?,
+                private_key(key).map_err(|e| refuse(&e))?,
+            )
+            .map_err(|e| refuse(&e))?;
+        let port = uri.port_u16().unwrap_or(443);
+        Ok(Self { host, port, tls: TlsConnector::from(Arc::new(config)), name })
+    }
+
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        self.ask(Method::GET, path, None).await
+    }
+
+    pub(super) async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &Value,
+    ) -> Result<T, Failure> {
+        self.ask(Method::POST, path, Some(body)).await
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<T, Failure> {
+        let body = Bytes::from(body.map(Value::to_string).unwrap_or_default());
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(HOST, format!("{}:{}", self.host, self.port))
+            .header(CONTENT_TYPE, "application/json")
+            .body(Full::new(body))
+            .map_err(|e| Failure::usage(e.to_string()))?;
+        let connecting = tokio::time::timeout(CONNECT_DEADLINE, self.connect()).await;
+        let stream = connecting.map_err(|_| self.unreachable(&"no connection in time"))??;
+        let answer = exchange(stream, request, MAX_ANSWER, DEADLINE).await;
+        let answer = answer.map_err(|e| self.unreachable(&e))?;
+        if answer.status().is_success() {
+            return serde_json::from_slice(answer.body())
+                .map_err(|_| Failure::mismatch("the answer is not of the known form"));
+        }
+        match serde_json::from_slice::<Problem>(answer.body()) {
+            Ok(Problem { code, detail, title }) if detail == title => {
+                Err(Failure::refused(&code, detail))
+            }
+            Ok(Problem { code, detail, title }) => {
+                Err(Failure::refused(&code, format!("{detail}. {title}")))
+            }
+            Err(_) => Err(self.unreachable(&format!("answered HTTP {}", answer.status().as_u16()))),
+        }
+    }
+
+    async fn connect(&self) -> Result<tokio_rustls::client::TlsStream<TcpStream>, Failure> {
+        let stream = TcpStream::connect((self.host.as_str(), self.port)).await;
+        let stream = stream.map_err(|e| self.unreachable(&e))?;
+        let stream = self.tls.connect(self.name.clone(), stream).await;
+        stream.map_err(|e| self.unreachable(&e))
+    }
+
+    fn unreachable(&self, why: &dyn std::fmt::Display) -> Failure {
+        Failure::unreachable(format!("https://{}:{}: {why}", self.host, self.port))
+    }
+}

@@ -1,0 +1,152 @@
+//! What a command says at its end: a report, or a failure with its exit code.
+
+use nitro_signer_shared::attestation::{Finding, Rejection};
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// What a command found, for people and for programs.
+#[derive(Default)]
+pub(super) struct Report {
+    text: String,
+    json: Value,
+    exit: u8,
+}
+
+impl Report {
+    pub(super) const fn new(json: Value) -> Self {
+        Self { text: String::new(), json, exit: 0 }
+    }
+
+    /// One line of the text.
+    pub(super) fn line(mut self, line: impl std::fmt::Display) -> Self {
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.text, "{line}");
+        self
+    }
+
+    /// One named value of the text.
+    pub(super) fn field(self, name: &str, value: impl std::fmt::Display) -> Self {
+        self.line(format_args!("{name:<18}{value}"))
+    }
+
+    /// The report of something that is not as it should be.
+    pub(super) const fn exit(mut self, exit: u8) -> Self {
+        self.exit = exit;
+        self
+    }
+
+    pub(super) fn print(self, json: bool) -> ExitCode {
+        let text = if json { format!("{:#}\n", self.json) } else { self.text };
+        match std::io::stdout().write_all(text.as_bytes()) {
+            Ok(()) => ExitCode::from(self.exit),
+            // Whoever was to read it is gone: that is no success.
+            Err(_) => ExitCode::from(1),
+        }
+    }
+}
+
+/// Why a command did not do what it was asked.
+#[derive(Debug)]
+pub(super) struct Failure {
+    exit: u8,
+    code: String,
+    message: String,
+}
+
+impl Failure {
+    fn new(exit: u8, code: &str, message: impl Into<String>) -> Self {
+        Self { exit, code: code.to_owned(), message: message.into() }
+    }
+
+    /// Refused by the appliance, with its stable code.
+    pub(super) fn refused(code: &str, message: impl Into<String>) -> Self {
+        Self::new(1, code, message)
+    }
+
+    /// What came back is not what was asked for.
+    pub(super) fn mismatch(message: impl Into<String>) -> Self {
+        Self::new(1, "mismatch", message)
+    }
+
+    /// The command was given something it cannot use.
+    pub(super) fn usage(message: impl Into<String>) -> Self {
+        Self::new(2, "usage", message)
+    }
+
+    /// The attestation document, or what comes with it, cannot be read.
+    pub(super) fn malformed(message: impl Into<String>) -> Self {
+        Self::new(3, "malformed", message)
+    }
+
+    /// The appliance cannot be reached.
+    pub(super) fn unreachable(message: impl Into<String>) -> Self {
+        Self::new(7, "unreachable", message)
+    }
+
+    pub(super) fn print(self, json: bool) -> ExitCode {
+        if json {
+            let error = json!({ "error": { "code": self.code, "message": self.message } });
+            println!("{error:#}");
+        }
+        eprintln!("nitro-signer: {} ({})", self.message, self.code);
+        ExitCode::from(self.exit)
+    }
+}
+
+impl From<Rejection> for Failure {
+    fn from(rejection: Rejection) -> Self {
+        let code = rejection.finding().code();
+        let message = format!("{} Found: {}", rejection.finding().rule(), rejection.detail());
+        Self::new(exit_code(rejection.finding()), code, message)
+    }
+}
+
+/// The exit code of a finding: 3 malformed, 4 chain or signature, 5 time, 6 debug, 1 expectations.
+const fn exit_code(finding: Finding) -> u8 {
+    use Finding::{
+        A1, A7, C1, C2, C3, C4, C5, C6, C7, C8, C9, C10, E1, E2, E3, E4, E5, E6, E7, E8, P1, P2,
+        P3, P4, P5, P6, P7, P8, P9, P10, P11, S1, S2, T1, T2, T3,
+    };
+    match finding {
+        E1 | E2 | E3 | E4 | E5 | E6 | E7 | E8 => 3,
+        P1 | P2 | P3 | P4 | P5 | P6 | P7 | P8 | P9 | P10 | P11 => 3,
+        C1 | C2 | C3 | C4 | C5 | C6 | C8 | C9 | C10 | S1 | S2 | A7 => 4,
+        C7 | T1 | T2 | T3 => 5,
+        A1 => 6,
+        Finding::A2 | Finding::A3 | Finding::A4 | Finding::A5 | Finding::A6 | Finding::A8 => 1,
+    }
+}
+
+/// Reads a file, or standard input for `-`, of at most `limit` bytes.
+pub(super) fn read_input(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
+    use std::io::Read;
+    let failed = |e: std::io::Error| Failure::usage(format!("{}: {e}", path.display()));
+    let source: Box<dyn Read> = if path == Path::new("-") {
+        Box::new(std::io::stdin())
+    } else {
+        Box::new(std::fs::File::open(path).map_err(failed)?)
+    };
+    let mut bytes = Vec::new();
+    source.take(limit + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > limit {
+        return Err(Failure::usage(format!("{}: longer than {limit} bytes", path.display())));
+    }
+    Ok(bytes)
+}
+
+/// `N` random bytes.
+pub(super) fn random<const N: usize>() -> Result<[u8; N], Failure> {
+    let mut bytes = [0; N];
+    aws_lc_rs::rand::fill(&mut bytes)
+        .map_err(|_| Failure::usage("the system gives no random numbers"))?;
+    Ok(bytes)
+}
+
+/// Milliseconds of Unix time by this machine's clock.
+pub(super) fn now_ms() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
+}

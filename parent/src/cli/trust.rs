@@ -1,0 +1,83 @@
+//! What a verifier brings of its own: measurements, manifest, root. Nothing of it may come from
+//! the appliance that is judged.
+
+use super::connection::Stack;
+use super::output::{Failure, read_input};
+use crate::serve::load_manifest;
+use nitro_signer_shared::attestation::{MeasurementSet, TrustAnchor};
+use nitro_signer_shared::manifest::{Manifest, ManifestHash};
+use std::path::PathBuf;
+
+const MAX_FILE: u64 = 65_536;
+
+/// What the appliance is judged by.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Trust")]
+pub(super) struct Trust {
+    /// The image's measurements, as nitro-cli prints them; several during an upgrade.
+    #[arg(long, value_name = "FILE")]
+    measurements: Vec<PathBuf>,
+    #[command(flatten)]
+    manifest: ManifestFile,
+    /// Another root than Amazon's (PEM), for GovCloud, China or development.
+    #[arg(long, value_name = "PEM")]
+    root: Option<PathBuf>,
+}
+
+/// The manifest that the appliance must run.
+#[derive(clap::Args)]
+pub(super) struct ManifestFile {
+    /// The manifest, as `manifest build` wrote it.
+    #[arg(long, value_name = "FILE", help_heading = "Trust")]
+    manifest: Option<PathBuf>,
+}
+
+impl ManifestFile {
+    /// The manifest and its hash, if one is named.
+    pub(super) fn find(&self, stack: &Stack) -> Result<Option<(Manifest, ManifestHash)>, Failure> {
+        let Some(path) = self.manifest.as_ref().or(stack.manifest.as_ref()) else {
+            return Ok(None);
+        };
+        let (bytes, manifest) = load_manifest(path).map_err(|e| Failure::usage(e.to_string()))?;
+        Ok(Some((manifest, ManifestHash::of(&bytes))))
+    }
+
+    /// The manifest and its hash, which must be named.
+    pub(super) fn require(&self, stack: &Stack) -> Result<(Manifest, ManifestHash), Failure> {
+        let found = self.find(stack)?;
+        found.ok_or_else(|| Failure::usage("--manifest is needed, or a --stack that names it"))
+    }
+}
+
+impl Trust {
+    pub(super) const fn manifest(&self) -> &ManifestFile {
+        &self.manifest
+    }
+
+    /// The measurement sets, of which there must be one.
+    pub(super) fn measurements(&self, stack: &Stack) -> Result<Vec<MeasurementSet>, Failure> {
+        let mut paths: Vec<&PathBuf> = self.measurements.iter().collect();
+        if paths.is_empty() {
+            paths.extend(&stack.measurements);
+        }
+        if paths.is_empty() {
+            return Err(Failure::usage(
+                "--measurements is needed: without them a document proves only that it is Amazon's",
+            ));
+        }
+        let read = |path: &PathBuf| {
+            MeasurementSet::from_json(&read_input(path, MAX_FILE)?)
+                .map_err(|e| Failure::usage(format!("{}: {e}", path.display())))
+        };
+        paths.into_iter().map(read).collect()
+    }
+
+    /// Amazon's root, unless another one is named.
+    pub(super) fn anchor(&self, stack: &Stack) -> Result<TrustAnchor, Failure> {
+        match self.root.as_ref().or(stack.nsm_root.as_ref()) {
+            None => Ok(TrustAnchor::aws()),
+            Some(path) => TrustAnchor::custom_pem(&read_input(path, MAX_FILE)?)
+                .map_err(|e| Failure::usage(format!("{}: {}", path.display(), e.detail()))),
+        }
+    }
+}
