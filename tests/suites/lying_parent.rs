@@ -2,14 +2,12 @@
 //! likes, plays the network between enclave and KMS, and must end up with no key and no signature
 //! that policy does not allow.
 
-mod world;
-
 use nitro_signer_shared::frame::{FrameError, MAX_BODY};
 use nitro_signer_shared::message::{Credentials, Request, Response, State};
 use nitro_signer_shared::refusal::RefusalCode;
 use nitro_signer_shared::secret::SecretString;
+use nitro_signer_tests::world::{self, World, refused};
 use serde_bytes::ByteBuf;
-use world::{World, refused};
 
 // ---- what the manifest decides -------------------------------------------------------------
 

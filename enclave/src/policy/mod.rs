@@ -19,14 +19,17 @@ use crate::key::KeyFacts;
 use crate::labels::Labels;
 use crate::transaction::UnsignedTransaction;
 use alloy_primitives::Address;
-use cedar_policy::{Authorizer, Context, Decision, Entities, Entity, EntityUid, Request, Response};
+use cedar_policy::{
+    AuthorizationError, Authorizer, Context, Decision, Entities, Entity, EntityUid, Request,
+    Response,
+};
 use context::TransactionContext;
 use entity::{Action, Ids, Type};
 use load::Rules;
 use nitro_signer_shared::manifest::{Manifest, Name};
 use nitro_signer_shared::refusal::{Refusal, RefusalCode};
 use roster::Roster;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// Something that policy approved. Only this module makes one; whoever demands one need not ask
 /// again.
@@ -70,7 +73,7 @@ pub struct NewKey {
     /// When, in seconds of Unix time.
     pub created: u64,
     /// What policy will see of it; of the allowed form.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Labels,
 }
 
 /// One manifest's rules, ready to decide.
@@ -104,7 +107,7 @@ impl Policy {
     /// Decides whether `caller` may have `key` sign this transaction.
     ///
     /// # Errors
-    /// `PolicyDenied`, `PolicyError`, `ProofRequired` for a delegation without a client proof, or
+    /// `PolicyDenied`, `PolicyError`, `ProofRequired` where the key's own account is delegated, or
     /// `InvalidTransaction` if no rule can be asked about its numbers.
     pub fn approve_transaction(
         &self,
@@ -114,13 +117,14 @@ impl Policy {
         now_s: u64,
     ) -> Result<Approved<TransactionFrom>, Refusal> {
         let action = context::action(&transaction);
-        if action == Action::SignDelegation {
+        if action == Action::SignDelegation && !self.delegation {
+            let text =
+                "the manifest's switch `delegation` is off, so nothing of EIP-7702 is signed";
+            return Err(Refusal::new(RefusalCode::PolicyDenied, text));
+        }
+        // Others' authorizations only pay their gas; the key's own changes the account itself.
+        if transaction.delegations().iter().any(|d| d.authority == key.address) {
             caller.proved()?;
-            if !self.delegation {
-                let text = "the manifest's switch `delegation` is off, so nothing of EIP-7702 is \
-                            signed";
-                return Err(Refusal::new(RefusalCode::PolicyDenied, text));
-            }
         }
         let context = TransactionContext::of(&transaction, key.address, now_s)?;
         let addresses: BTreeSet<Address> = context.addresses().collect();
@@ -154,19 +158,17 @@ impl Policy {
     /// Decides whether `caller` may have a key with these labels made.
     ///
     /// # Errors
-    /// `ProofRequired`, `InvalidLabel`, `PolicyDenied` or `PolicyError`.
+    /// `ProofRequired`, `PolicyDenied` or `PolicyError`.
     pub fn approve_create_key(
         &self,
         caller: &Caller,
-        labels: BTreeMap<String, String>,
+        labels: Labels,
         now_s: u64,
     ) -> Result<Approved<NewKey>, Refusal> {
         let client = caller.proved()?;
-        let labels = Labels::parse(labels)?;
         let set = label::set(labels.as_map(), &self.ids);
         let context = context::of_creation(now_s, Some(set))?;
         self.decide(caller, self.creation(Action::CreateKey, context))?;
-        let labels = labels.as_map().clone();
         Ok(Approved(NewKey { creator: client.name().clone(), created: now_s, labels }))
     }
 
@@ -190,9 +192,8 @@ impl Policy {
     /// Allow without any rule that failed is the one answer that approves.
     fn judge(&self, action: Action, response: &Response) -> Result<(), Refusal> {
         let diagnostics = response.diagnostics();
-        if let Some(cedar_policy::AuthorizationError::PolicyEvaluationError(error)) =
-            diagnostics.errors().next()
-        {
+        if let Some(error) = diagnostics.errors().next() {
+            let AuthorizationError::PolicyEvaluationError(error) = error;
             let name = self.rules.name(error.policy_id());
             let text = format!("{name} cannot be evaluated for this request, and that refuses it");
             return Err(Refusal::new(RefusalCode::PolicyError, text));

@@ -47,6 +47,10 @@ pub(crate) fn private_key() -> PrivateKey {
     PrivateKey::from_material(&[KEY; 32]).unwrap()
 }
 
+fn labels() -> Labels {
+    Labels::parse(key().labels).unwrap()
+}
+
 pub(crate) fn key() -> KeyFacts {
     KeyFacts {
         address: private_key().address(),
@@ -91,9 +95,13 @@ pub(crate) fn blob() -> TxEip4844 {
 
 /// Authorizes `code` for the test key's own account on chain 1.
 pub(crate) fn delegation(code: Address, chain_id: u64) -> TxEip7702 {
+    delegation_by(&private_key(), code, chain_id)
+}
+
+fn delegation_by(authority: &PrivateKey, code: Address, chain_id: u64) -> TxEip7702 {
     let unsigned = Authorization { chain_id: U256::from(chain_id), address: code, nonce: 0 };
     let hash = unsigned.signature_hash();
-    let signature = private_key().sign_hash(hash, Nonces::Deterministic).unwrap();
+    let signature = authority.sign_hash(hash, Nonces::Deterministic).unwrap();
     TxEip7702 {
         chain_id: 1,
         to: STRANGER,
@@ -201,7 +209,7 @@ fn what_no_rule_permits_is_denied() {
     let policy = load("");
     let vault = policy.approve_create_vault(&operator(), NOW_S);
     assert_eq!(code(vault), Some(RefusalCode::PolicyDenied));
-    let made = policy.approve_create_key(&operator(), key().labels, NOW_S);
+    let made = policy.approve_create_key(&operator(), labels(), NOW_S);
     assert_eq!(code(made), Some(RefusalCode::PolicyDenied));
 }
 
@@ -383,17 +391,25 @@ fn an_asserted_client_has_its_own_rules() {
 }
 
 #[test]
-fn an_asserted_client_makes_nothing_and_delegates_nothing() {
+fn an_asserted_client_makes_nothing_and_never_delegates_the_key_itself() {
     let policy = load("permit(principal, action, resource);");
     let vault = policy.approve_create_vault(&app(), NOW_S);
     assert_eq!(code(vault), Some(RefusalCode::ProofRequired));
-    let made = policy.approve_create_key(&app(), key().labels, NOW_S);
+    let made = policy.approve_create_key(&app(), labels(), NOW_S);
     assert_eq!(code(made), Some(RefusalCode::ProofRequired));
-    let tx = parse(&delegation(TREASURY, 1));
-    let signed = policy.approve_transaction(&app(), &key(), tx, NOW_S);
-    assert_eq!(code(signed), Some(RefusalCode::ProofRequired));
+    let sign = |caller: Caller, tx: &TxEip7702| {
+        policy.approve_transaction(&caller, &key(), parse(tx), NOW_S)
+    };
+    let own = delegation(TREASURY, 1);
+    assert_eq!(code(sign(app(), &own)), Some(RefusalCode::ProofRequired));
+    assert!(sign(operator(), &own).is_ok());
+    let stranger = PrivateKey::from_material(&[0x77; 32]).unwrap();
+    let mut both = delegation_by(&stranger, TREASURY, 1);
+    assert!(sign(app(), &both).is_ok());
+    both.authorization_list.extend(own.authorization_list);
+    assert_eq!(code(sign(app(), &both)), Some(RefusalCode::ProofRequired));
     assert!(policy.approve_create_vault(&operator(), NOW_S).is_ok());
-    assert!(policy.approve_create_key(&operator(), key().labels, NOW_S).is_ok());
+    assert!(policy.approve_create_key(&operator(), labels(), NOW_S).is_ok());
 }
 
 #[test]
@@ -439,11 +455,11 @@ fn labels_of_a_new_key_are_of_the_allowed_form_and_seen_by_rules() {
     let policy = load(rules);
     let create = |labels: &[(&str, &str)]| {
         let labels = labels.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-        policy.approve_create_key(&operator(), labels, NOW_S)
+        policy.approve_create_key(&operator(), Labels::parse(labels)?, NOW_S)
     };
     let made = create(&[("team", "ops")]).unwrap().into_inner();
     assert_eq!((made.creator.as_str(), made.created), ("operator", NOW_S));
-    assert_eq!(made.labels, key().labels);
+    assert_eq!(made.labels, labels());
     assert!(create(&[]).is_ok());
     assert!(create(&[("team", "ops"), ("env", "test")]).is_ok());
     let denied = Some(RefusalCode::PolicyDenied);

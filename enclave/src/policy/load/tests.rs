@@ -101,8 +101,6 @@ fn a_rule_that_can_never_match_is_refused() {
         rule("context.chain_id == 1 && !(context has chain_id)"),
         "permit(principal == AssertedClient::\"app\", action == Action::\"CreateKey\", resource);"
             .to_owned(),
-        "permit(principal is AssertedClient, action == Action::\"SignDelegation\", resource);"
-            .to_owned(),
         "permit(principal, action == Action::\"CreateVault\", resource is Key);".to_owned(),
         "permit(principal in ClientGroup::\"admins\", action, resource) when \
          { principal is AssertedClient };"
