@@ -32,19 +32,19 @@ use tokio::task::JoinHandle;
 const APPLIANCE_ID: &str = "AKIAAPPLIANCE";
 
 /// A deployment.
-pub struct World {
-    pub kms: DevelopmentKms,
-    pub manifest: Manifest,
-    pub manifest_bytes: Vec<u8>,
-    pub measurements: [[u8; 48]; 3],
-    pub root: DevelopmentRoot,
+pub(crate) struct World {
+    pub(crate) kms: DevelopmentKms,
+    pub(crate) manifest: Manifest,
+    pub(crate) manifest_bytes: Vec<u8>,
+    pub(crate) measurements: [[u8; 48]; 3],
+    pub(crate) root: DevelopmentRoot,
     appliance_secret: String,
     operator: ClientKey,
     manifest_hash: ManifestHash,
 }
 
 impl World {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let root = DevelopmentRoot::generate();
         let appliance_secret = hex::encode(random());
         let identities = vec![
@@ -77,7 +77,7 @@ impl World {
 
     // ---- enclaves --------------------------------------------------------------------------
 
-    pub fn module(&self) -> MockNsm {
+    pub(crate) fn module(&self) -> MockNsm {
         MockNsm::new(&self.root, self.measurements, NsmOptions::default())
     }
 
@@ -86,33 +86,33 @@ impl World {
     }
 
     /// An enclave of the right image, with a relay to the development KMS.
-    pub async fn enclave(&self) -> EnclaveInTest {
+    pub(crate) async fn enclave(&self) -> EnclaveInTest {
         self.enclave_and_names().await.0
     }
 
     /// The same, and the host names it asks its relay for.
-    pub async fn enclave_and_names(&self) -> (EnclaveInTest, UnboundedReceiver<String>) {
+    pub(crate) async fn enclave_and_names(&self) -> (EnclaveInTest, UnboundedReceiver<String>) {
         self.enclave_of(self.module(), self.roots()).await
     }
 
-    pub async fn enclave_measured(&self, measurements: [[u8; 48]; 3]) -> EnclaveInTest {
+    pub(crate) async fn enclave_measured(&self, measurements: [[u8; 48]; 3]) -> EnclaveInTest {
         let module = MockNsm::new(&self.root, measurements, NsmOptions::default());
         self.enclave_of(module, self.roots()).await.0
     }
 
-    pub async fn enclave_in_debug_mode(&self) -> EnclaveInTest {
+    pub(crate) async fn enclave_in_debug_mode(&self) -> EnclaveInTest {
         let options = NsmOptions { debug_mode: true, ..NsmOptions::default() };
         let module = MockNsm::new(&self.root, self.measurements, options);
         self.enclave_of(module, self.roots()).await.0
     }
 
-    pub async fn enclave_trusting_another_root(&self) -> EnclaveInTest {
+    pub(crate) async fn enclave_trusting_another_root(&self) -> EnclaveInTest {
         let roots = TrustRoots::from_pem(nitro_signer_enclave::amazon::ROOTS).expect("are roots");
         self.enclave_of(self.module(), roots).await.0
     }
 
     /// An enclave whose PCR16 somebody extended first; gives its end.
-    pub async fn enclave_with_touched_manifest_pcr(&self) -> JoinHandle<Result<(), StartError>> {
+    pub(crate) async fn enclave_with_touched_manifest_pcr(&self) -> JoinHandle<Result<(), StartError>> {
         use aws_nitro_enclaves_nsm_api::api::Request as NsmRequest;
         let module = self.module();
         module.process(NsmRequest::ExtendPCR { index: 16, data: vec![1; 48] });
@@ -132,7 +132,7 @@ impl World {
 
     // ---- the honest parent's steps ---------------------------------------------------------
 
-    pub fn credentials(&self) -> Credentials {
+    pub(crate) fn credentials(&self) -> Credentials {
         Credentials {
             access_key_id: SecretString::new(APPLIANCE_ID.to_owned()),
             secret_access_key: SecretString::new(self.appliance_secret.clone()),
@@ -140,7 +140,7 @@ impl World {
         }
     }
 
-    pub async fn configure(
+    pub(crate) async fn configure(
         &self,
         enclave: &EnclaveInTest,
         manifest: &[u8],
@@ -154,25 +154,25 @@ impl World {
         enclave.ask(request).await
     }
 
-    pub async fn try_create_vault(&self, enclave: &EnclaveInTest) -> Result<Response, Refusal> {
+    pub(crate) async fn try_create_vault(&self, enclave: &EnclaveInTest) -> Result<Response, Refusal> {
         self.configure(enclave, &self.manifest_bytes, None).await.expect("is measured");
         enclave.ask_as(None, vec![self.vault_proof()], Request::CreateVault {}).await
     }
 
-    pub async fn create_vault(&self, enclave: &EnclaveInTest) -> Vec<u8> {
+    pub(crate) async fn create_vault(&self, enclave: &EnclaveInTest) -> Vec<u8> {
         match self.try_create_vault(enclave).await {
             Ok(Response::VaultCreated { vault }) => vault.into_vec(),
             other => panic!("a vault is made, not {other:?}"),
         }
     }
 
-    pub async fn open(&self, enclave: &EnclaveInTest, vault: &[u8]) {
+    pub(crate) async fn open(&self, enclave: &EnclaveInTest, vault: &[u8]) {
         let opened = self.configure(enclave, &self.manifest_bytes, Some(vault)).await;
         assert_eq!(opened, Ok(Response::Configured { state: State::Ready }));
     }
 
     /// An enclave with an open vault, and the vault.
-    pub async fn ready(&self) -> (EnclaveInTest, Vec<u8>) {
+    pub(crate) async fn ready(&self) -> (EnclaveInTest, Vec<u8>) {
         let enclave = self.enclave().await;
         let vault = self.create_vault(&enclave).await;
         self.open(&enclave, &vault).await;
@@ -180,14 +180,14 @@ impl World {
     }
 
     /// An enclave that holds a key, and the key's address.
-    pub async fn ready_with_key(&self) -> (EnclaveInTest, Address) {
+    pub(crate) async fn ready_with_key(&self) -> (EnclaveInTest, Address) {
         let (enclave, _) = self.ready().await;
         let key = self.create_key(&enclave).await;
         self.load(&enclave, &[&key.record]).await;
         (enclave, key.address)
     }
 
-    pub async fn create_key(&self, enclave: &EnclaveInTest) -> CreatedKey {
+    pub(crate) async fn create_key(&self, enclave: &EnclaveInTest) -> CreatedKey {
         let request = Request::CreateKey { labels: labels(), nonce: nonce() };
         match enclave.ask_as(None, vec![self.key_proof()], request).await {
             Ok(Response::KeyCreated(key)) => key,
@@ -195,7 +195,7 @@ impl World {
         }
     }
 
-    pub async fn load(&self, enclave: &EnclaveInTest, records: &[&[u8]]) {
+    pub(crate) async fn load(&self, enclave: &EnclaveInTest, records: &[&[u8]]) {
         let records = records.iter().map(|r| ByteBuf::from(r.to_vec())).collect();
         match enclave.ask(Request::LoadRecords { records }).await {
             Ok(Response::RecordsLoaded(loaded)) => assert!(loaded.refused.is_empty()),
@@ -203,7 +203,7 @@ impl World {
         }
     }
 
-    pub async fn sign(
+    pub(crate) async fn sign(
         &self,
         enclave: &EnclaveInTest,
         key: Address,
@@ -216,14 +216,14 @@ impl World {
         }
     }
 
-    pub async fn attest(&self, enclave: &EnclaveInTest) -> Result<Response, Refusal> {
+    pub(crate) async fn attest(&self, enclave: &EnclaveInTest) -> Result<Response, Refusal> {
         enclave.ask(Request::Attest { nonce: nonce() }).await
     }
 
     // ---- manifests and headers that lie ----------------------------------------------------
 
     /// The manifest's bytes with this text in the ARN's place, whatever it is.
-    pub fn manifest_with_arn_text(&self, arn: &str) -> Vec<u8> {
+    pub(crate) fn manifest_with_arn_text(&self, arn: &str) -> Vec<u8> {
         let mut value: serde_cbor::Value =
             serde_cbor::from_slice(&self.manifest_bytes).expect("is CBOR");
         set(&mut value, "wrapping_keys", |keys| {
@@ -233,7 +233,7 @@ impl World {
     }
 
     /// This vault's header, made to say what another manifest says.
-    pub fn header_for(&self, vault: &[u8], manifest: &Manifest) -> Vec<u8> {
+    pub(crate) fn header_for(&self, vault: &[u8], manifest: &Manifest) -> Vec<u8> {
         let text = |name: &str| serde_cbor::Value::Text(name.to_owned());
         let (deployment, name) = (manifest.deployment.as_str(), manifest.vault.as_str());
         let mut header: serde_cbor::Value = serde_cbor::from_slice(vault).expect("is CBOR");
@@ -251,28 +251,28 @@ impl World {
 
     // ---- KMS -------------------------------------------------------------------------------
 
-    pub fn kms_calls(&self, operation: &str) -> usize {
+    pub(crate) fn kms_calls(&self, operation: &str) -> usize {
         self.kms.events().iter().filter(|e| e.operation.ends_with(operation)).count()
     }
 
-    pub fn forge_next_generate(&self, plaintext: [u8; 32]) {
+    pub(crate) fn forge_next_generate(&self, plaintext: [u8; 32]) {
         let fault = Fault::ForgePlaintext(plaintext.to_vec());
         self.kms.inject(Operation::GenerateDataKey, 0, fault);
     }
 
-    pub fn forge_next_decrypt(&self, plaintext: [u8; 32]) {
+    pub(crate) fn forge_next_decrypt(&self, plaintext: [u8; 32]) {
         self.kms.inject(Operation::Decrypt, 0, Fault::ForgePlaintext(plaintext.to_vec()));
     }
 
     /// Cuts the connection of the next calls of Decrypt, after the request was read.
-    pub fn cut_next_calls(&self, count: usize) {
+    pub(crate) fn cut_next_calls(&self, count: usize) {
         for call in 0..count {
             self.kms.inject(Operation::Decrypt, call, Fault::CloseConnection);
         }
     }
 
     /// Recipient key and document, as hashes, of each call.
-    pub fn recipients_of(&self, operation: &str) -> Vec<([u8; 32], [u8; 32])> {
+    pub(crate) fn recipients_of(&self, operation: &str) -> Vec<([u8; 32], [u8; 32])> {
         let events = self.kms.events();
         let of = events.iter().filter(|e| e.operation.ends_with(operation));
         of.filter_map(|e| Some((e.recipient_key_sha256?, e.document_sha256?))).collect()
@@ -288,43 +288,43 @@ impl World {
         self.operator.prove(intent, &self.hash(), random(), now_s() + 60)
     }
 
-    pub fn vault_proof(&self) -> ClientProof {
+    pub(crate) fn vault_proof(&self) -> ClientProof {
         self.prove(&Intent::create_vault(self.manifest.vault.as_str()))
     }
 
-    pub fn vault_proof_for(&self, manifest: &[u8]) -> ClientProof {
+    pub(crate) fn vault_proof_for(&self, manifest: &[u8]) -> ClientProof {
         let intent = Intent::create_vault(self.manifest.vault.as_str());
         self.operator.prove(&intent, &ManifestHash::of(manifest), random(), now_s() + 60)
     }
 
-    pub fn key_proof(&self) -> ClientProof {
+    pub(crate) fn key_proof(&self) -> ClientProof {
         self.prove(&key_intent())
     }
 
-    pub fn key_proof_for_other_labels(&self) -> ClientProof {
+    pub(crate) fn key_proof_for_other_labels(&self) -> ClientProof {
         self.prove(&Intent::create_key(&BTreeMap::new(), &nonce()))
     }
 
-    pub fn key_proof_expired(&self) -> ClientProof {
+    pub(crate) fn key_proof_expired(&self) -> ClientProof {
         self.operator.prove(&key_intent(), &self.hash(), random(), now_s() - 1)
     }
 
-    pub fn key_proof_far_ahead(&self) -> ClientProof {
+    pub(crate) fn key_proof_far_ahead(&self) -> ClientProof {
         self.operator.prove(&key_intent(), &self.hash(), random(), now_s() + 3_600)
     }
 
-    pub fn key_proof_for_other_manifest(&self) -> ClientProof {
+    pub(crate) fn key_proof_for_other_manifest(&self) -> ClientProof {
         let other = ManifestHash::of(b"another manifest");
         self.operator.prove(&key_intent(), &other, random(), now_s() + 60)
     }
 
-    pub fn key_proof_by_stranger(&self) -> ClientProof {
+    pub(crate) fn key_proof_by_stranger(&self) -> ClientProof {
         ClientKey::generate().prove(&key_intent(), &self.hash(), random(), now_s() + 60)
     }
 }
 
 /// Asserts that something was refused, and with this code.
-pub fn refused<T: Debug>(outcome: Result<T, Refusal>, code: RefusalCode) {
+pub(crate) fn refused<T: Debug>(outcome: Result<T, Refusal>, code: RefusalCode) {
     match outcome {
         Err(refusal) => assert_eq!(refusal.code, code, "{refusal}"),
         Ok(answer) => panic!("{code} was expected, not {answer:?}"),
@@ -335,24 +335,24 @@ fn key_intent() -> Intent {
     Intent::create_key(&labels(), &nonce())
 }
 
-pub fn labels() -> BTreeMap<String, String> {
+pub(crate) fn labels() -> BTreeMap<String, String> {
     [("team".to_owned(), "nitro".to_owned())].into()
 }
 
-pub fn nonce() -> ByteBuf {
+pub(crate) fn nonce() -> ByteBuf {
     ByteBuf::from(vec![0x5a; 32])
 }
 
 /// A transfer of a little to somebody, as a payload.
-pub fn transfer(nonce: u64) -> Vec<u8> {
+pub(crate) fn transfer(nonce: u64) -> Vec<u8> {
     transaction(1, nonce, Address::repeat_byte(0x11))
 }
 
-pub fn transfer_to_refused() -> Vec<u8> {
+pub(crate) fn transfer_to_refused() -> Vec<u8> {
     transaction(1, 0, deployment::REFUSED_RECIPIENT.parse().expect("is an address"))
 }
 
-pub fn transfer_on_chain(chain_id: u64) -> Vec<u8> {
+pub(crate) fn transfer_on_chain(chain_id: u64) -> Vec<u8> {
     transaction(chain_id, 0, Address::repeat_byte(0x11))
 }
 
@@ -371,7 +371,7 @@ fn transaction(chain_id: u64, nonce: u64, to: Address) -> Vec<u8> {
 }
 
 /// The first record with the second one's sealed content.
-pub fn swap_sealed(one: &[u8], two: &[u8]) -> Vec<u8> {
+pub(crate) fn swap_sealed(one: &[u8], two: &[u8]) -> Vec<u8> {
     let parse = |b: &[u8]| serde_cbor::from_slice::<serde_cbor::Value>(b).expect("is CBOR");
     let (mut one, mut two) = (parse(one), parse(two));
     set(&mut one, "sealed", |mine| set(&mut two, "sealed", |theirs| std::mem::swap(mine, theirs)));
@@ -379,7 +379,7 @@ pub fn swap_sealed(one: &[u8], two: &[u8]) -> Vec<u8> {
 }
 
 /// The record with one bit changed in the middle of its sealed content, where the labels are.
-pub fn flip_in_the_middle(record: &[u8]) -> Vec<u8> {
+pub(crate) fn flip_in_the_middle(record: &[u8]) -> Vec<u8> {
     let mut changed = record.to_vec();
     let middle = changed.len() / 2;
     changed[middle] ^= 0x04;
@@ -391,13 +391,13 @@ fn set(map: &mut serde_cbor::Value, key: &str, change: impl FnOnce(&mut serde_cb
     change(map.get_mut(&serde_cbor::Value::Text(key.to_owned())).expect("has the key"));
 }
 
-pub fn status_body() -> Vec<u8> {
+pub(crate) fn status_body() -> Vec<u8> {
     let request = Request::Status {};
     let frame = RequestFrame { id: 7, asserted: None, proofs: vec![], request };
     frame::encode(&frame).expect("encodes").to_vec()
 }
 
-pub fn status_body_with_unknown_field() -> Vec<u8> {
+pub(crate) fn status_body_with_unknown_field() -> Vec<u8> {
     #[derive(Serialize, Deserialize)]
     struct Wider {
         id: u64,

@@ -8,6 +8,7 @@
 mod amount;
 mod context;
 mod entity;
+mod label;
 mod load;
 mod roster;
 
@@ -15,23 +16,17 @@ pub use load::PolicyLoadError;
 
 use crate::client::Caller;
 use crate::key::KeyFacts;
+use crate::labels::Labels;
 use crate::transaction::UnsignedTransaction;
 use alloy_primitives::Address;
 use cedar_policy::{Authorizer, Context, Decision, Entities, Entity, EntityUid, Request, Response};
 use context::TransactionContext;
-use entity::{Action, Ids, Type, label_set};
+use entity::{Action, Ids, Type};
 use load::Rules;
 use nitro_signer_shared::manifest::{Manifest, Name};
 use nitro_signer_shared::refusal::{Refusal, RefusalCode};
 use roster::Roster;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The most labels a key may have.
-pub const MAX_LABELS: usize = 32;
-/// The longest name of a label, in bytes.
-pub const MAX_LABEL_NAME: usize = 32;
-/// The longest value of a label, in bytes.
-pub const MAX_LABEL_VALUE: usize = 64;
 
 /// Something that policy approved. Only this module makes one; whoever demands one need not ask
 /// again.
@@ -151,10 +146,8 @@ impl Policy {
         now_s: u64,
     ) -> Result<Approved<NewVault>, Refusal> {
         let client = caller.proved()?;
-        self.decide(
-            caller,
-            self.creation(Action::CreateVault, context::of_creation(now_s, None)?),
-        )?;
+        let context = context::of_creation(now_s, None)?;
+        self.decide(caller, self.creation(Action::CreateVault, context))?;
         Ok(Approved(NewVault { creator: client.name().clone() }))
     }
 
@@ -169,9 +162,11 @@ impl Policy {
         now_s: u64,
     ) -> Result<Approved<NewKey>, Refusal> {
         let client = caller.proved()?;
-        check_labels(&labels)?;
-        let context = context::of_creation(now_s, Some(label_set(&labels)))?;
+        let labels = Labels::parse(labels)?;
+        let set = label::set(labels.as_map(), &self.ids);
+        let context = context::of_creation(now_s, Some(set))?;
         self.decide(caller, self.creation(Action::CreateKey, context))?;
+        let labels = labels.as_map().clone();
         Ok(Approved(NewKey { creator: client.name().clone(), created: now_s, labels }))
     }
 
@@ -226,25 +221,6 @@ struct Question {
 
 fn unaskable() -> Refusal {
     Refusal::new(RefusalCode::Internal, "the request could not be put to the policy")
-}
-
-fn check_labels(labels: &BTreeMap<String, String>) -> Result<(), Refusal> {
-    let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || b"_-".contains(&c);
-    let printable = |c: u8| (b' '..=b'~').contains(&c);
-    let good = |name: &str, value: &str| {
-        (1..=MAX_LABEL_NAME).contains(&name.len())
-            && name.bytes().all(plain)
-            && value.len() <= MAX_LABEL_VALUE
-            && value.bytes().all(printable)
-    };
-    if labels.len() > MAX_LABELS {
-        let text = format!("{} labels are more than {MAX_LABELS}", labels.len());
-        return Err(Refusal::new(RefusalCode::InvalidLabel, text));
-    }
-    if labels.iter().all(|(name, value)| good(name, value)) {
-        return Ok(());
-    }
-    Err(RefusalCode::InvalidLabel.into())
 }
 
 #[cfg(test)]

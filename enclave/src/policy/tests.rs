@@ -179,7 +179,7 @@ fn every_context_and_entity_is_what_the_schema_says() {
     }
     let vault = policy.roster.vault().clone();
     check(Action::CreateVault, vault.clone(), context::of_creation(NOW_S, None).unwrap());
-    let labels = Some(label_set(&key().labels));
+    let labels = Some(label::set(&key().labels, &policy.ids));
     check(Action::CreateKey, vault, context::of_creation(NOW_S, labels).unwrap());
     seen.dedup();
     let schema_actions: BTreeSet<_> =
@@ -293,7 +293,7 @@ fn rules_see_the_transaction_as_it_is() {
         "resource.origin == Origin::\"generated\"",
         "resource.creator == Client::\"operator\"",
         "resource.created == 1799999900",
-        "resource.labels.contains(\"team=ops\")",
+        "resource.labels.contains(Label::\"team=ops\")",
         "principal in ClientGroup::\"admins\"",
         "principal == Client::\"operator\"",
         &format!("context.to == Address::\"{to}\""),
@@ -435,7 +435,7 @@ fn rules_bound_every_authorization() {
 #[test]
 fn labels_of_a_new_key_are_of_the_allowed_form_and_seen_by_rules() {
     let rules = "permit(principal, action == Action::\"CreateKey\", resource) when \
-                 { [\"team=ops\", \"env=test\"].containsAll(context.labels) };";
+                 { [Label::\"team=ops\", Label::\"env=test\"].containsAll(context.labels) };";
     let policy = load(rules);
     let create = |labels: &[(&str, &str)]| {
         let labels = labels.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();

@@ -35,17 +35,17 @@ impl Payload {
     }
 
     fn access_list() -> Self {
-        Self { kind: Some(1), items: [vec![rlp(&1u8)], call(), vec![rlp(&books(1, 1))]].concat() }
+        Self { kind: Some(1), items: [vec![rlp(&1u8)], call(), vec![rlp(&entries(1, 1))]].concat() }
     }
 
     fn dynamic_fee() -> Self {
-        let mut items = [vec![rlp(&1u8)], call(), vec![rlp(&books(1, 1))]].concat();
+        let mut items = [vec![rlp(&1u8)], call(), vec![rlp(&entries(1, 1))]].concat();
         items.insert(2, rlp(&2u8));
         Self { kind: Some(2), items }
     }
 
     fn blob() -> Self {
-        let hashes = vec![B256::repeat_byte(1), B256::with_last_byte(1) | B256::repeat_byte(1)];
+        let hashes = vec![B256::repeat_byte(1); 2];
         let more = vec![rlp(&7u8), rlp(&hashes)];
         Self { kind: Some(3), items: [Self::dynamic_fee().items, more].concat() }
     }
@@ -101,7 +101,7 @@ fn call() -> Vec<Vec<u8>> {
     ]
 }
 
-fn books(addresses: usize, slots: usize) -> AccessList {
+fn entries(addresses: usize, slots: usize) -> AccessList {
     let mut items = vec![AccessListItem { address: TO, storage_keys: vec![] }; addresses];
     if let Some(first) = items.first_mut() {
         first.storage_keys = vec![B256::repeat_byte(3); slots];
@@ -136,7 +136,7 @@ fn refused(bytes: &[u8], sentence: &str) {
 fn every_type_is_read_to_what_alloy_writes() {
     let (chain_id, nonce, gas_limit, value) =
         (1, 9, 21_000, U256::from(1_000_000_000_000_000_000u64));
-    let (input, access_list) = (Bytes::from_static(&[1, 2, 3, 4, 5]), books(1, 1));
+    let (input, access_list) = (Bytes::from_static(&[1, 2, 3, 4, 5]), entries(1, 1));
     let (fee, priority) = (20_000_000_000u128, 2u128);
     let all: [TypedTransaction; 4] = [
         TxLegacy {
@@ -389,11 +389,10 @@ fn numbers_with_leading_zeros_and_other_loose_forms_are_refused() {
             let creation = length == 0 && payload.kind.is_none_or(|kind| kind <= 2);
             assert_eq!(parsed.is_ok(), creation, "{length}");
         }
-        let long_header = payload.items.concat();
-        let header = [vec![0xfa, 0], vec![0; 0]].concat();
-        let length = u16::try_from(long_header.len()).unwrap().to_be_bytes();
-        let loose =
-            [payload.kind.into_iter().collect(), header, length.to_vec(), long_header].concat();
+        // The list's length in three bytes where two or one would do.
+        let items = payload.items.concat();
+        let length = u16::try_from(items.len()).unwrap().to_be_bytes().to_vec();
+        let loose = [payload.kind.into_iter().collect(), vec![0xfa, 0], length, items].concat();
         assert!(UnsignedTransaction::parse(&loose).is_err());
     }
 }
@@ -433,11 +432,11 @@ fn what_no_chain_would_take_is_refused() {
     }
     for payload in [&access, &dynamic, &blob, &set_code] {
         let at = payload.at(6);
-        accepted(&payload.with(at, &books(0, 0)));
-        let most = books(limits::MAX_ACCESS_ADDRESSES, limits::MAX_ACCESS_SLOTS);
+        accepted(&payload.with(at, &entries(0, 0)));
+        let most = entries(limits::MAX_ACCESS_ADDRESSES, limits::MAX_ACCESS_SLOTS);
         assert_eq!(accepted(&payload.with(at, &most)).access_list_slots(), 8_192);
-        refused(&payload.with(at, &books(1_025, 0)).bytes(), "access list addresses");
-        refused(&payload.with(at, &books(1, 8_193)).bytes(), "access list slots");
+        refused(&payload.with(at, &entries(1_025, 0)).bytes(), "access list addresses");
+        refused(&payload.with(at, &entries(1, 8_193)).bytes(), "access list slots");
     }
 }
 

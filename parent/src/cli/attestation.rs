@@ -9,6 +9,7 @@ use nitro_signer_shared::attestation::{
     Expectations, MAX_DOCUMENT, MeasurementSet, Outcome, UnverifiedDocument, VerifiedDocument,
 };
 use nitro_signer_shared::claims::{ClaimSet, Claims, MAX_CLAIMS};
+use nitro_signer_shared::manifest::{Manifest, ManifestHash};
 use nitro_signer_shared::message::MIN_NONCE;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -131,7 +132,8 @@ impl Show {
 impl Verify {
     fn run(self, stack: &Stack) -> Result<Report, Failure> {
         let anchor = self.trust.anchor(stack)?;
-        let expected = self.expectations(stack)?;
+        let manifest = self.trust.manifest().find(stack)?;
+        let expected = self.expectations(stack, manifest.as_ref().map(|(_, hash)| hash))?;
         let given = Given::read(&read_input(&self.document, MAX_INPUT)?)?;
         let document = UnverifiedDocument::parse(&given.document)?;
         let (now_ms, time_basis) = match self.at {
@@ -141,16 +143,29 @@ impl Verify {
         };
         let verified = document.authenticate(&anchor, now_ms)?.check(&expected, now_ms)?;
         let claims = given.claims.as_deref().map(|c| open(c, &verified)).transpose()?;
-        Ok(report(&verified, claims.as_ref(), time_basis))
+        if let (Some((manifest, hash)), Some(claims)) = (&manifest, &claims) {
+            require_same(claims, manifest, hash)?;
+        }
+        let report = report(&verified, claims.as_ref(), time_basis);
+        Ok(if manifest.is_some() {
+            report
+        } else {
+            report.line("policy: NOT VERIFIED. Without --manifest this may be our image under anybody's")
+                .line("manifest and KMS key.")
+        })
     }
 
-    fn expectations(&self, stack: &Stack) -> Result<Expectations, Failure> {
+    fn expectations(
+        &self,
+        stack: &Stack,
+        manifest: Option<&ManifestHash>,
+    ) -> Result<Expectations, Failure> {
         let mut sets = self.trust.measurements(stack)?.into_iter();
         let first = sets.next().ok_or_else(|| Failure::usage("--measurements is needed"))?;
         let mut expected = sets.fold(Expectations::new(first), Expectations::or_image);
-        if let Some((_, hash)) = self.trust.manifest().find(stack)? {
+        if let Some(hash) = manifest {
             // One of our own appliances, whose documents carry no public key.
-            expected = expected.manifest(&hash).no_public_key();
+            expected = expected.manifest(hash).no_public_key();
         }
         if let Some(Nonce(nonce)) = &self.nonce {
             expected = expected.nonce(nonce);
@@ -196,6 +211,22 @@ fn open(claims: &[u8], verified: &VerifiedDocument) -> Result<Claims, Failure> {
     let claims = Claims::open(claims, verified.user_data().unwrap_or_default())
         .map_err(|e| Failure::mismatch(e.to_string()))?;
     Ok(claims)
+}
+
+/// The claims name the manifest that PCR16 measures, and what stands in it.
+fn require_same(claims: &Claims, manifest: &Manifest, hash: &ManifestHash) -> Result<(), Failure> {
+    let same = [
+        (claims.manifest_hash == *hash.as_bytes(), "manifest"),
+        (claims.deployment == manifest.deployment.as_str(), "deployment"),
+        (claims.vault == manifest.vault.as_str(), "vault"),
+        (claims.wrapping_keys == [manifest.wrapping_key().as_str()], "wrapping key"),
+    ];
+    match same.iter().find(|(same, _)| !same) {
+        None => Ok(()),
+        Some((_, what)) => {
+            Err(Failure::mismatch(format!("the claimed {what} is not the manifest's")))
+        }
+    }
 }
 
 fn report(verified: &VerifiedDocument, claims: Option<&Claims>, time_basis: &str) -> Report {

@@ -180,9 +180,21 @@ fn a_selector_is_written_as_eight_hex_digits() {
 }
 
 #[test]
+fn a_label_is_written_as_its_name_and_value() {
+    let with = |id: &str| rule(&format!("resource.labels.contains(Label::\"{id}\")"));
+    for good in ["team=ops", "team=", "a=b=c"] {
+        loads(&with(good));
+    }
+    for bad in ["team", "Team=ops", "team:ops", "=ops", "team=\u{e9}", ""] {
+        refuses(&with(bad), &["write a label as"]);
+    }
+}
+
+#[test]
 fn characters_that_read_like_others_are_refused() {
-    refuses(&rule("resource.labels.contains(\"team=\u{202e}spo\")"), &["rule 1"]);
-    refuses(&rule("resource.labels.contains(\"team=\u{043e}ps\")"), &["rule 1"]);
+    for hex in ["\u{202e}00", "0\u{043e}a"] {
+        refuses(&rule(&format!("context.value.hex == \"{hex}\"")), &["rule 1, line 1"]);
+    }
 }
 
 #[test]
