@@ -11,7 +11,6 @@ use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
 use http_body_util::Full;
 use hyper::body::Bytes;
-use nitro_signer_shared::attestation::pcr::Pcr;
 use nitro_signer_tests::kms::{
     DevelopmentKms, Event, Fault, Operation, Options, Outcome, StartError,
 };

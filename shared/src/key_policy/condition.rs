@@ -49,8 +49,8 @@ pub(super) enum Test {
 /// How a key with several values is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Over {
-    /// No set operator. AWS defines this for keys with one value; with several, one that matches
-    /// is a match, and a negated operator is the opposite of its positive form.
+    /// No set operator: for keys with one value. AWS asks for a set operator wherever there may be
+    /// several and documents no result without; here, several values never match.
     Plain,
     /// `ForAllValues:`
     All,
@@ -93,7 +93,7 @@ const fn absent_result(over: Over, negated: bool) -> bool {
 fn compare(over: Over, negated: bool, values: &[Value], present: &[String]) -> bool {
     let matched = |actual: &String| values.iter().any(|value| value.matches(actual));
     match over {
-        Over::Plain => present.iter().any(matched) != negated,
+        Over::Plain => matches!(present, [value] if matched(value) != negated),
         // "… or if the context key value resolves to a null dataset, such as an empty string."
         Over::All => {
             present.iter().all(String::is_empty) || present.iter().all(|v| matched(v) != negated)
@@ -113,6 +113,18 @@ impl Value {
         }
     }
 }
+
+/// The keys of requests to KMS that may have several values, in lower case (KMS developer guide,
+/// "AWS KMS condition keys"; IAM user guide, reference_policies_condition-keys).
+const MULTIVALUED: [&str; 7] = [
+    "aws:calledvia",
+    "aws:principalorgpaths",
+    "aws:principalservicenameslist",
+    "aws:resourceorgpaths",
+    "aws:tagkeys",
+    "kms:encryptioncontextkeys",
+    "kms:grantoperations",
+];
 
 /// An operator's name, taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,6 +175,12 @@ impl Operator {
             return Err("ForAnyValue with IfExists: AWS does not say what an absent key gives");
         }
         Ok(Self::Compare { over, kind, negated, if_exists })
+    }
+
+    /// Whether AWS defines this operator for the key, which is in lower case.
+    pub(super) fn suits(self, key: &str) -> bool {
+        let plain = matches!(self, Self::Compare { over: Over::Plain, .. });
+        !(plain && MULTIVALUED.contains(&key))
     }
 }
 

@@ -138,6 +138,9 @@ fn conditions(json: Json, place: String) -> Result<Vec<Condition>> {
             if seen.contains(&key) {
                 return Err(refuse(&place, "the key comes twice"));
             }
+            if !operator.suits(&key) {
+                return Err(refuse(&place, "the key needs ForAllValues: or ForAnyValue:"));
+            }
             seen.push(key.clone());
             all.push(Condition { key, test: test(operator, json, &place)? });
         }

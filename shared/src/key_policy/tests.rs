@@ -353,11 +353,12 @@ fn several_values_are_judged_by_the_set_operator() {
     check("ForAnyValue:StringNotEquals", r#"["a","b"]"#, &["a", "c"], true);
     check("ForAnyValue:StringNotEquals", r#"["a","b"]"#, &["a", "b"], false);
     check("ForAnyValue:StringLike", r#""a*""#, &["xa", "ab"], true);
-    // Without a set operator AWS documents single values only; see `Over::Plain`.
-    check("StringEquals", r#""a""#, &["a", "b"], true);
-    check("StringEquals", r#""a""#, &["b", "c"], false);
-    check("StringNotEquals", r#""a""#, &["a", "b"], false);
-    check("StringNotEquals", r#""a""#, &["b", "c"], true);
+    // A key that should have one value and has several; see `Over::Plain`.
+    let several: &[(&str, &[&str])] = &[("kms:EncryptionContext:a", &["a", "b"])];
+    for operator in ["StringEquals", "StringNotEquals", "StringLike", "StringNotLike"] {
+        let condition = format!(r#""{operator}":{{"kms:EncryptionContext:a":"a"}}"#);
+        check_condition(&condition, several, false);
+    }
 }
 
 /// reference_policies_condition-logic-multiple-context-keys-or-values
@@ -450,6 +451,10 @@ fn what_is_not_understood_is_refused_by_place() {
         ".ForAnyValue:StringEqualsIfExists",
     );
     condition(r#"{"NullIfExists":{"kms:a":"true"}}"#, ".NullIfExists");
+    condition(
+        r#"{"StringEquals":{"kms:EncryptionContextKeys":"a"}}"#,
+        ".StringEquals.kms:EncryptionContextKeys",
+    );
     condition(r#"{"Null":{"kms:a":["true","false"]}}"#, ".Null.kms:a");
     condition(r#"{"Null":{"kms:a":"yes"}}"#, ".Null.kms:a");
     condition(r#"{"Bool":{"kms:a":"yes"}}"#, ".Bool.kms:a");
