@@ -70,9 +70,8 @@ impl Phase {
             Self::VersionMismatch(why) => why.clone(),
             Self::ManifestConflict => RefusalCode::ManifestConflict.advice().to_owned(),
             Self::Configuring => "the enclave is being configured".to_owned(),
-            Self::Failed(refusal) => {
-                format!("{} ({})", refusal.detail, refusal.code.advice())
-            }
+            Self::Failed(Refusal { code, detail }) if detail == code.advice() => detail.clone(),
+            Self::Failed(Refusal { code, detail }) => format!("{detail} ({})", code.advice()),
             Self::NoVault => RefusalCode::NoVault.advice().to_owned(),
             Self::Loading => "key records are being loaded".to_owned(),
             Self::Ready => "ready".to_owned(),
@@ -146,6 +145,11 @@ pub(crate) struct Supervisor {
 impl Supervisor {
     /// The callers' side, and the task, which ends when every [`Link`] is gone or it is dropped.
     pub(crate) fn start(self) -> (Link, impl Future<Output = ()> + Send) {
+        let (link, life) = self.begin();
+        (link, life.run())
+    }
+
+    fn begin(self) -> (Link, Life) {
         let (connection, connections) = watch::channel(None);
         let phase = Phase::Connecting("not tried yet".to_owned());
         let (situation, situations) =
@@ -159,7 +163,7 @@ impl Supervisor {
             situation,
             requests,
         };
-        (link, life.run())
+        (link, life)
     }
 }
 
@@ -327,7 +331,7 @@ impl Life {
         if let Some(expires) = expires {
             gauge!("nitro_signer_credentials_expiry_seconds").set(expires.as_secs_f64());
         }
-        let renew_in = issued.renew_in(SystemTime::now());
+        let renew_in = self.given.credentials.renew_in(&issued, SystemTime::now());
         Ok((issued, renew_in))
     }
 
