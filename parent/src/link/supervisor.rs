@@ -6,16 +6,13 @@
 //! sentence what is missing. It must never send a second manifest or guess a vault.
 
 use super::connection::{Ask, Connection, End};
+use super::records::{self, Loaded};
 use super::{Backoff, EnclaveAddress, KMS_DEADLINE, REQUEST_DEADLINE};
 use crate::credentials::{Issued, Provider};
-use crate::store::{Store, Stored};
-use futures_util::StreamExt;
+use crate::store::Store;
 use metrics::{counter, gauge};
 use nitro_signer_shared::manifest::ManifestHash;
-use nitro_signer_shared::message::{
-    MAX_RECORD_BATCH_BYTES, MAX_RECORDS_PER_BATCH, REQUEST_PORT, RecordsLoaded, Request, Response,
-    State, Status,
-};
+use nitro_signer_shared::message::{REQUEST_PORT, Request, Response, State, Status};
 use nitro_signer_shared::refusal::{Refusal, RefusalCode};
 use serde_bytes::ByteBuf;
 use std::sync::Arc;
@@ -335,30 +332,10 @@ impl Life {
         Ok((issued, renew_in))
     }
 
-    /// Loads every stored record, in batches. One that is refused is counted; the others serve.
+    /// Loads every stored record. One that is refused is counted; the others serve.
     async fn load(&self, connection: &Connection) -> Result<(), Refusal> {
         self.enter(Phase::Loading);
-        let (mut accepted, mut refused) = (0u64, 0u64);
-        let mut batch = Batch::default();
-        let mut records = self.given.store.records();
-        while let Some(stored) = records.next().await {
-            match stored? {
-                Stored::NotARecord(name) => {
-                    tracing::warn!(name, "an object in the store is not a key record");
-                    refused += 1;
-                }
-                Stored::Record(record) => {
-                    if !batch.fits(&record) {
-                        let loaded = send(connection, std::mem::take(&mut batch)).await?;
-                        count(loaded, &mut accepted, &mut refused);
-                    }
-                    batch.push(record);
-                }
-            }
-        }
-        if !batch.records.is_empty() {
-            count(send(connection, batch).await?, &mut accepted, &mut refused);
-        }
+        let Loaded { accepted, refused } = records::load(connection, &self.given.store).await?;
         tracing::info!(accepted, refused, "key records loaded");
         #[allow(clippy::cast_precision_loss)] // As above.
         gauge!("nitro_signer_refused_records").set(refused as f64);
@@ -454,40 +431,6 @@ async fn until(when: Option<tokio::time::Instant>) {
     match when {
         Some(when) => tokio::time::sleep_until(when).await,
         None => std::future::pending().await,
-    }
-}
-
-#[derive(Default)]
-struct Batch {
-    records: Vec<ByteBuf>,
-    bytes: usize,
-}
-
-impl Batch {
-    fn fits(&self, record: &[u8]) -> bool {
-        self.records.len() < MAX_RECORDS_PER_BATCH
-            && self.bytes + record.len() <= MAX_RECORD_BATCH_BYTES
-    }
-
-    fn push(&mut self, record: Vec<u8>) {
-        self.bytes += record.len();
-        self.records.push(ByteBuf::from(record));
-    }
-}
-
-async fn send(connection: &Connection, batch: Batch) -> Result<RecordsLoaded, Refusal> {
-    let request = Request::LoadRecords { records: batch.records };
-    match connection.call_own(request, REQUEST_DEADLINE).await? {
-        Response::RecordsLoaded(loaded) => Ok(loaded),
-        _ => Err(another_answer()),
-    }
-}
-
-fn count(loaded: RecordsLoaded, accepted: &mut u64, refused: &mut u64) {
-    *accepted += u64::from(loaded.accepted);
-    *refused += loaded.refused.len() as u64;
-    for record in loaded.refused {
-        tracing::warn!(code = %record.code, "a key record was refused");
     }
 }
 
