@@ -22,6 +22,12 @@ impl Labels {
         if good { Ok(Self(labels)) } else { Err(RefusalCode::InvalidLabel.into()) }
     }
 
+    /// The labels as a map, to be sealed with the key.
+    #[must_use]
+    pub fn into_map(self) -> BTreeMap<String, String> {
+        self.0
+    }
+
     /// The labels as a map in order of name.
     #[must_use]
     pub const fn as_map(&self) -> &BTreeMap<String, String> {

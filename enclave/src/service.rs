@@ -307,7 +307,6 @@ impl Service {
         let intent = Intent::create_key(labels.as_map(), nonce.as_bytes());
         let caller = self.authenticate(&measured, terms, asking, &intent)?;
         let now = self.clock.now_s();
-        let labels = labels.as_map().clone();
         let new = terms.policy.approve_create_key(&caller, labels, now)?.into_inner();
         let private = generate(&measured.module)?;
         let facts = KeyFacts {
@@ -315,7 +314,7 @@ impl Service {
             origin: Origin::Generated,
             creator: new.creator.to_string(),
             created: new.created,
-            labels: new.labels,
+            labels: new.labels.into_map(),
         };
         let key = HeldKey { private, facts };
         let (record_id, salt) = (random_id()?, random_salt()?);

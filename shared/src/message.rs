@@ -53,7 +53,7 @@ pub struct RequestFrame {
 }
 
 /// One answer on the link.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ResponseFrame {
     /// The request's correlation id.

@@ -3,7 +3,7 @@
 //! `sign` is the whole of it inside the enclave: read, approve, sign, verify the signature.
 
 use alloy_consensus::{SignableTransaction, TxEip1559};
-use alloy_primitives::{Address, FixedBytes, TxKind, U256};
+use alloy_primitives::{Address, TxKind, U256};
 use aws_nitro_enclaves_nsm_api::api::{Request as NsmRequest, Response as NsmResponse};
 use criterion::{Criterion, criterion_group, criterion_main};
 use nitro_signer_enclave::client::Callers;
@@ -19,6 +19,7 @@ use nitro_signer_shared::message::{Origin, Request, RequestFrame};
 use nitro_signer_shared::proof::Intent;
 use nitro_signer_tests::deployment::{self, CERTIFICATE_NAME, ClientKey};
 use nitro_signer_tests::nsm::{DevelopmentRoot, MockNsm, Options};
+use nitro_signer_tests::world::World;
 use serde_bytes::ByteBuf;
 use std::hint::black_box;
 
@@ -107,16 +108,21 @@ fn requests(c: &mut Criterion) {
     });
 }
 
+/// A batch of a hundred records over the wire: what an enclave opens after a restart.
 fn records(c: &mut Criterion) {
-    use nitro_signer_enclave::record::{self, HeldKey};
-    use nitro_signer_enclave::vault::VaultKey;
-    let vault = VaultKey::from_bytes([1; 48]);
-    let private = PrivateKey::from_material(&[7; 32]).expect("is a key");
-    let facts = facts(&private);
-    let held = HeldKey { private, facts };
-    let record = record::seal(&vault, &held, FixedBytes::ZERO, FixedBytes::ZERO).expect("seals");
-    c.bench_function("record/open", |b| {
-        b.iter(|| black_box(record::open(&vault, &record).expect("opens").facts.address));
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
+    let (enclave, record) = runtime.block_on(async {
+        let world = World::start().await;
+        let (enclave, _) = world.ready().await;
+        let record = world.create_key(&enclave).await.record;
+        (enclave, record)
+    });
+    c.bench_function("record/open 100 in a batch", |b| {
+        b.iter(|| {
+            let records = vec![record.clone(); 100];
+            let loaded = runtime.block_on(enclave.ask(Request::LoadRecords { records }));
+            black_box(loaded.expect("opens"))
+        });
     });
 }
 

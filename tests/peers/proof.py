@@ -38,11 +38,10 @@ def check_hashes(ethers):
         expiry, account = secrets.randbits(64), Account.create()
         encoded = encode_proof(salt, intent, request_id, expiry)
         signed = account.sign_message(encoded)
-        answer = ethers.ask(
-            "typedData",
-            data=proof_message(salt, intent, request_id, expiry),
-            signature="0x" + bytes(signed.signature).hex(),
-        )
+        # As text: 64 bits do not fit JavaScript's numbers.
+        data = proof_message(salt, intent, request_id, str(expiry))
+        signature = "0x" + bytes(signed.signature).hex()
+        answer = ethers.ask("typedData", data=data, signature=signature)
         assert answer.get("signer") == account.address, answer
         assert answer.get("hash") == "0x" + bytes(signed.message_hash).hex(), answer
     return HASHES

@@ -14,6 +14,7 @@ from pathlib import Path
 import requests
 from eth_account import Account
 from eth_account.messages import SignableMessage, encode_typed_data
+from eth_utils import to_checksum_address
 
 TIMEOUT_S = 60
 PROOF_LIFETIME_S = 300
@@ -80,8 +81,7 @@ class Stack:
     def __init__(self, path):
         facts = json.loads(Path(path).read_text())
         self.url = facts["url"].rstrip("/")
-        self.addresses = facts["addresses"]
-        self.address = self.addresses[0]
+        self.address = to_checksum_address(facts["addresses"][0])
         manifest = Path(facts["manifest"]).read_bytes()
         self.manifest_hash = hashlib.sha384(MANIFEST_DOMAIN + manifest).digest()
         self.salt = self.manifest_hash[:32]

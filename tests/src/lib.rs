@@ -7,3 +7,4 @@ pub mod nsm;
 pub mod process;
 pub mod stack;
 pub mod tour;
+pub mod world;

@@ -209,9 +209,8 @@ fn of_many_who_use_one_proof_at_once_one_gets_through() {
     let fixture = Fixture::new();
     let proof = [fixture.good()];
     let through = std::thread::scope(|scope| {
-        let all: Vec<_> =
-            (0..8).map(|_| scope.spawn(|| fixture.ask(None, &proof).is_ok())).collect();
-        all.into_iter().filter(|_| true).map(|t| t.join().unwrap()).filter(|ok| *ok).count()
+        let tries = [(); 8].map(|()| scope.spawn(|| fixture.ask(None, &proof).is_ok()));
+        tries.into_iter().map(|one| one.join().unwrap()).filter(|through| *through).count()
     });
     assert_eq!(through, 1);
 }
@@ -228,10 +227,13 @@ fn more_than_one_proof_is_refused_before_any_is_looked_at() {
 
 #[test]
 fn a_public_key_that_is_no_point_fails_the_load() {
-    for bad in [[0; 33], [0xff; 33], [2; 33].map(|b: u8| b ^ 0)] {
-        let mut manifest = manifest("");
-        manifest.clients[0].public_key = FixedBytes(bad);
-        let on_curve = VerifyingKey::from_sec1_bytes(&bad).is_ok();
-        assert_eq!(Callers::new(&manifest).is_ok(), on_curve);
+    let mut manifest = manifest("");
+    // 5 is the x of no point; 4 begins the uncompressed form; the last x is above the field.
+    let x5 = [vec![2], vec![0; 31], vec![5]].concat();
+    for bad in [vec![0; 33], x5, vec![4; 33], [vec![2], vec![0xff; 32]].concat()] {
+        manifest.clients[0].public_key = FixedBytes::from_slice(&bad);
+        let refusal = Callers::new(&manifest).err().unwrap();
+        assert_eq!(refusal.code, RefusalCode::ManifestInvalid);
+        assert!(refusal.detail.contains("operator"), "{refusal}");
     }
 }

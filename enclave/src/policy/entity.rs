@@ -4,9 +4,8 @@
 //! change what it is part of.
 
 use alloy_primitives::Address;
-use cedar_policy::{EntityId, EntityTypeName, EntityUid, RestrictedExpression};
+use cedar_policy::{EntityId, EntityTypeName, EntityUid};
 use nitro_signer_shared::message::Origin;
-use std::collections::BTreeMap;
 use std::str::FromStr;
 
 /// What a request may be about, each under its own action.
@@ -53,13 +52,14 @@ pub(super) enum Type {
     Address,
     AddressGroup,
     Selector,
+    Label,
     Origin,
     Vault,
     Key,
 }
 
 impl Type {
-    const ALL: [(Self, &'static str); 11] = [
+    const ALL: [(Self, &'static str); 12] = [
         (Self::Action, "Action"),
         (Self::Client, "Client"),
         (Self::ClientGroup, "ClientGroup"),
@@ -68,6 +68,7 @@ impl Type {
         (Self::Address, "Address"),
         (Self::AddressGroup, "AddressGroup"),
         (Self::Selector, "Selector"),
+        (Self::Label, "Label"),
         (Self::Origin, "Origin"),
         (Self::Vault, "Vault"),
         (Self::Key, "Key"),
@@ -112,15 +113,6 @@ impl Ids {
 /// An address as an entity's id: `0x` and 40 lower-case hex digits.
 pub(super) fn address_text(address: Address) -> String {
     format!("0x{}", hex::encode(address))
-}
-
-/// Labels as policy sees them, `name=value`. A label's name holds no `=`, so no two read alike.
-pub(super) fn label_set(labels: &BTreeMap<String, String>) -> RestrictedExpression {
-    RestrictedExpression::new_set(
-        labels
-            .iter()
-            .map(|(name, value)| RestrictedExpression::new_string(format!("{name}={value}"))),
-    )
 }
 
 #[cfg(test)]

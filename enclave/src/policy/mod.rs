@@ -8,6 +8,7 @@
 mod amount;
 mod context;
 mod entity;
+mod label;
 mod load;
 mod roster;
 
@@ -15,23 +16,20 @@ pub use load::PolicyLoadError;
 
 use crate::client::Caller;
 use crate::key::KeyFacts;
+use crate::labels::Labels;
 use crate::transaction::UnsignedTransaction;
 use alloy_primitives::Address;
-use cedar_policy::{Authorizer, Context, Decision, Entities, Entity, EntityUid, Request, Response};
+use cedar_policy::{
+    AuthorizationError, Authorizer, Context, Decision, Entities, Entity, EntityUid, Request,
+    Response,
+};
 use context::TransactionContext;
-use entity::{Action, Ids, Type, label_set};
+use entity::{Action, Ids, Type};
 use load::Rules;
 use nitro_signer_shared::manifest::{Manifest, Name};
 use nitro_signer_shared::refusal::{Refusal, RefusalCode};
 use roster::Roster;
-use std::collections::{BTreeMap, BTreeSet};
-
-/// The most labels a key may have.
-pub const MAX_LABELS: usize = 32;
-/// The longest name of a label, in bytes.
-pub const MAX_LABEL_NAME: usize = 32;
-/// The longest value of a label, in bytes.
-pub const MAX_LABEL_VALUE: usize = 64;
+use std::collections::BTreeSet;
 
 /// Something that policy approved. Only this module makes one; whoever demands one need not ask
 /// again.
@@ -75,7 +73,7 @@ pub struct NewKey {
     /// When, in seconds of Unix time.
     pub created: u64,
     /// What policy will see of it; of the allowed form.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Labels,
 }
 
 /// One manifest's rules, ready to decide.
@@ -109,7 +107,7 @@ impl Policy {
     /// Decides whether `caller` may have `key` sign this transaction.
     ///
     /// # Errors
-    /// `PolicyDenied`, `PolicyError`, `ProofRequired` for a delegation without a client proof, or
+    /// `PolicyDenied`, `PolicyError`, `ProofRequired` where the key's own account is delegated, or
     /// `InvalidTransaction` if no rule can be asked about its numbers.
     pub fn approve_transaction(
         &self,
@@ -119,13 +117,14 @@ impl Policy {
         now_s: u64,
     ) -> Result<Approved<TransactionFrom>, Refusal> {
         let action = context::action(&transaction);
-        if action == Action::SignDelegation {
+        if action == Action::SignDelegation && !self.delegation {
+            let text =
+                "the manifest's switch `delegation` is off, so nothing of EIP-7702 is signed";
+            return Err(Refusal::new(RefusalCode::PolicyDenied, text));
+        }
+        // Others' authorizations only pay their gas; the key's own changes the account itself.
+        if transaction.delegations().iter().any(|d| d.authority == key.address) {
             caller.proved()?;
-            if !self.delegation {
-                let text = "the manifest's switch `delegation` is off, so nothing of EIP-7702 is \
-                            signed";
-                return Err(Refusal::new(RefusalCode::PolicyDenied, text));
-            }
         }
         let context = TransactionContext::of(&transaction, key.address, now_s)?;
         let addresses: BTreeSet<Address> = context.addresses().collect();
@@ -151,26 +150,24 @@ impl Policy {
         now_s: u64,
     ) -> Result<Approved<NewVault>, Refusal> {
         let client = caller.proved()?;
-        self.decide(
-            caller,
-            self.creation(Action::CreateVault, context::of_creation(now_s, None)?),
-        )?;
+        let context = context::of_creation(now_s, None)?;
+        self.decide(caller, self.creation(Action::CreateVault, context))?;
         Ok(Approved(NewVault { creator: client.name().clone() }))
     }
 
     /// Decides whether `caller` may have a key with these labels made.
     ///
     /// # Errors
-    /// `ProofRequired`, `InvalidLabel`, `PolicyDenied` or `PolicyError`.
+    /// `ProofRequired`, `PolicyDenied` or `PolicyError`.
     pub fn approve_create_key(
         &self,
         caller: &Caller,
-        labels: BTreeMap<String, String>,
+        labels: Labels,
         now_s: u64,
     ) -> Result<Approved<NewKey>, Refusal> {
         let client = caller.proved()?;
-        check_labels(&labels)?;
-        let context = context::of_creation(now_s, Some(label_set(&labels)))?;
+        let set = label::set(labels.as_map(), &self.ids);
+        let context = context::of_creation(now_s, Some(set))?;
         self.decide(caller, self.creation(Action::CreateKey, context))?;
         Ok(Approved(NewKey { creator: client.name().clone(), created: now_s, labels }))
     }
@@ -195,9 +192,8 @@ impl Policy {
     /// Allow without any rule that failed is the one answer that approves.
     fn judge(&self, action: Action, response: &Response) -> Result<(), Refusal> {
         let diagnostics = response.diagnostics();
-        if let Some(cedar_policy::AuthorizationError::PolicyEvaluationError(error)) =
-            diagnostics.errors().next()
-        {
+        if let Some(error) = diagnostics.errors().next() {
+            let AuthorizationError::PolicyEvaluationError(error) = error;
             let name = self.rules.name(error.policy_id());
             let text = format!("{name} cannot be evaluated for this request, and that refuses it");
             return Err(Refusal::new(RefusalCode::PolicyError, text));
@@ -226,25 +222,6 @@ struct Question {
 
 fn unaskable() -> Refusal {
     Refusal::new(RefusalCode::Internal, "the request could not be put to the policy")
-}
-
-fn check_labels(labels: &BTreeMap<String, String>) -> Result<(), Refusal> {
-    let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || b"_-".contains(&c);
-    let printable = |c: u8| (b' '..=b'~').contains(&c);
-    let good = |name: &str, value: &str| {
-        (1..=MAX_LABEL_NAME).contains(&name.len())
-            && name.bytes().all(plain)
-            && value.len() <= MAX_LABEL_VALUE
-            && value.bytes().all(printable)
-    };
-    if labels.len() > MAX_LABELS {
-        let text = format!("{} labels are more than {MAX_LABELS}", labels.len());
-        return Err(Refusal::new(RefusalCode::InvalidLabel, text));
-    }
-    if labels.iter().all(|(name, value)| good(name, value)) {
-        return Ok(());
-    }
-    Err(RefusalCode::InvalidLabel.into())
 }
 
 #[cfg(test)]

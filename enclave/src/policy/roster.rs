@@ -4,7 +4,8 @@
 //! key and the addresses in its context. The load demands that no rule looks further (Cedar's
 //! level validation at level 1), so leaving the others out changes no decision.
 
-use super::entity::{Ids, Type, address_text, label_set};
+use super::entity::{Ids, Type, address_text};
+use super::label;
 use crate::client::Caller;
 use crate::key::KeyFacts;
 use alloy_primitives::Address;
@@ -75,7 +76,7 @@ impl Roster {
             ("origin".to_owned(), origin),
             ("creator".to_owned(), creator),
             ("created".to_owned(), RestrictedExpression::new_long(created)),
-            ("labels".to_owned(), label_set(&key.labels)),
+            ("labels".to_owned(), label::set(&key.labels, ids)),
         ];
         let parents = [self.vault.clone()].into();
         Entity::new(ids.key(key.address), attributes.into(), parents).ok()
@@ -99,6 +100,8 @@ impl Roster {
             Some(Type::Selector) => {
                 Err("write a selector as 8 lower-case hex digits without 0x".to_owned())
             }
+            Some(Type::Label) if label::is_text(id) => Ok(()),
+            Some(Type::Label) => Err("write a label as \"name=value\"".to_owned()),
             // The schema lists these two's ids, and the validator has compared.
             Some(Type::Action | Type::Origin) => Ok(()),
             None => Err("the schema has no such type".to_owned()),

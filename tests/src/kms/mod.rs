@@ -24,19 +24,16 @@ pub use faults::Fault;
 pub use operations::Operation;
 pub use sigv4::Identity;
 
+use crate::nsm::Clock;
 use certificate::Tls;
 use error::ApiError;
 use nitro_signer_shared::attestation::TrustAnchor;
 use service::Service;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
-
-/// Unix time as the server sees it.
-pub type Clock = Arc<dyn Fn() -> Duration + Send + Sync>;
 
 /// What a development KMS is started with. [`Options::new`] fills in all but the first four.
 pub struct Options {
@@ -77,7 +74,7 @@ impl Options {
             anchor,
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             max_document_age_ms: 300_000,
-            clock: Arc::new(|| SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()),
+            clock: Clock::system(),
         }
     }
 }

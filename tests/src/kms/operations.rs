@@ -82,6 +82,13 @@ pub(super) struct Call<'a> {
     pub(super) forgery: Forgery,
 }
 
+/// A new data key, authorised and not yet encrypted.
+struct DataKey {
+    found: Found,
+    plaintext: Zeroizing<Vec<u8>>,
+    attested: Option<Attested>,
+}
+
 /// `None` is an answer without a body.
 type Answer = Result<Option<Value>, ApiError>;
 
@@ -203,7 +210,8 @@ impl Call<'_> {
     }
 
     fn generate_data_key(&self, input: wire::GenerateDataKey) -> Answer {
-        let (found, plaintext, attested) = self.data_key(Operation::GenerateDataKey, &input)?;
+        let DataKey { found, plaintext, attested } =
+            self.data_key(Operation::GenerateDataKey, &input)?;
         let sealed = found.key.encrypt(&plaintext, &input.encryption_context)?;
         let mut answer = self.deliver(plaintext, attested.as_ref())?;
         answer.insert("CiphertextBlob".to_owned(), blob(sealed));
@@ -215,7 +223,7 @@ impl Call<'_> {
         if input.recipient.is_some() {
             return Err(ApiError::validation("this operation takes no Recipient"));
         }
-        let (found, plaintext, _) =
+        let DataKey { found, plaintext, .. } =
             self.data_key(Operation::GenerateDataKeyWithoutPlaintext, &input)?;
         let sealed = found.key.encrypt(&plaintext, &input.encryption_context)?;
         Ok(Some(json!({ "CiphertextBlob": blob(sealed), "KeyId": found.key.arn })))
@@ -236,7 +244,7 @@ impl Call<'_> {
         &self,
         operation: Operation,
         input: &wire::GenerateDataKey,
-    ) -> Result<(Found, Zeroizing<Vec<u8>>, Option<Attested>), ApiError> {
+    ) -> Result<DataKey, ApiError> {
         no_grant_tokens(&input.grant_tokens)?;
         no_dry_run(input.dry_run)?;
         let length = match (input.key_spec.as_deref(), input.number_of_bytes) {
@@ -264,7 +272,7 @@ impl Call<'_> {
             attested.describe(&mut context);
         }
         self.authorize(operation, &found, context)?;
-        Ok((found, random(length)?, attested))
+        Ok(DataKey { found, plaintext: random(length)?, attested })
     }
 
     fn attest(&self, info: Option<&RecipientInfo>) -> Result<Option<Attested>, ApiError> {

@@ -1,5 +1,6 @@
 //! One request from its headers to its answer: who asks, which operation, what comes of it.
 
+use super::Options;
 use super::cms::{Recipient, Writer};
 use super::error::ApiError;
 use super::events::{Event, Events, Outcome, Seen};
@@ -8,12 +9,11 @@ use super::keys::{Found, Keys};
 use super::operations::{Call, Operation, read_policy};
 use super::recipient::{Attested, RecipientInfo};
 use super::sigv4::{self, Identity};
-use super::{Clock, Options};
+use crate::nsm::Clock;
 use http::HeaderMap;
 use nitro_signer_shared::attestation::TrustAnchor;
 use serde_json::Value;
 use std::sync::{Mutex, MutexGuard};
-use std::time::Duration;
 use time::OffsetDateTime;
 
 const TARGET_PREFIX: &str = "TrentService.";
@@ -108,9 +108,8 @@ impl Service {
         forgery: Forgery,
         principal: &mut Option<String>,
     ) -> Result<Option<Value>, ApiError> {
-        let now = (self.clock)();
-        let now_ms = u64::try_from(now.as_millis()).map_err(|_| ApiError::internal())?;
-        let caller = self.authenticate(headers, body, now)?;
+        let now_ms = self.clock.now_ms();
+        let caller = self.authenticate(headers, body, now_ms)?;
         *principal = Some(caller.principal.name().to_owned());
         let content_type = headers.get("content-type").and_then(|value| value.to_str().ok());
         if content_type != Some(CONTENT_TYPE) {
@@ -124,9 +123,9 @@ impl Service {
         &self,
         headers: &HeaderMap,
         body: &[u8],
-        now: Duration,
+        now_ms: u64,
     ) -> Result<&Identity, ApiError> {
-        let now = i64::try_from(now.as_secs())
+        let now = i64::try_from(now_ms / 1_000)
             .ok()
             .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())
             .ok_or_else(ApiError::internal)?;
@@ -164,7 +163,7 @@ impl Service {
 
     /// Makes a key as the account's owner would, without a call.
     pub(super) fn create_key(&self, policy: &str) -> Result<String, ApiError> {
-        let created = (self.clock)().as_secs();
+        let created = self.clock.now_ms() / 1_000;
         let mut keys = self.keys()?;
         let key = keys.create(String::new(), policy.to_owned(), read_policy(policy)?, created)?;
         Ok(key.arn.clone())

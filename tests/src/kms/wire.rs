@@ -26,8 +26,11 @@ pub(super) fn blob(bytes: impl AsRef<[u8]>) -> Value {
     Value::String(STANDARD.encode(bytes))
 }
 
-/// Reads a request's body.
+/// Reads a request's body: an object. (serde would take a list of its values as well.)
 pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(ApiError::ours("SerializationException", "the body is not an object"));
+    }
     serde_json::from_slice(body)
         .map_err(|error| ApiError::ours("SerializationException", error.to_string()))
 }

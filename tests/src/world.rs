@@ -1,6 +1,14 @@
 //! A deployment inside a test: development KMS, key policy, manifest, and enclaves to power on.
-//! The test is the parent of each.
+//! The test is the parent of each, and a step that must succeed panics where it does not.
 
+#![allow(missing_docs, clippy::missing_panics_doc, clippy::panic)]
+
+use crate::deployment::{
+    self, ACCOUNT, ADMINISTRATOR_ROLE, APPLIANCE_ROLE, CERTIFICATE_NAME, ClientKey, REGION,
+};
+use crate::enclave::EnclaveInTest;
+use crate::kms::{DevelopmentKms, Fault, Identity, Operation, Options as KmsOptions};
+use crate::nsm::{DevelopmentRoot, MockNsm, Options as NsmOptions};
 use alloy_consensus::{SignableTransaction, TxEip1559};
 use alloy_primitives::{Address, B256, TxKind, U256};
 use nitro_signer_enclave::kms::TrustRoots;
@@ -15,12 +23,6 @@ use nitro_signer_shared::message::{
 use nitro_signer_shared::proof::{ClientProof, Intent};
 use nitro_signer_shared::refusal::{Refusal, RefusalCode};
 use nitro_signer_shared::secret::SecretString;
-use nitro_signer_tests::deployment::{
-    self, ACCOUNT, ADMINISTRATOR_ROLE, APPLIANCE_ROLE, CERTIFICATE_NAME, ClientKey, REGION,
-};
-use nitro_signer_tests::enclave::EnclaveInTest;
-use nitro_signer_tests::kms::{DevelopmentKms, Fault, Identity, Operation, Options as KmsOptions};
-use nitro_signer_tests::nsm::{DevelopmentRoot, MockNsm, Options as NsmOptions};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use std::collections::BTreeMap;
