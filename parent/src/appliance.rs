@@ -18,10 +18,14 @@ use nitro_signer_shared::refusal::{Refusal, RefusalCode};
 use serde_bytes::ByteBuf;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Mutex;
 
 /// How many pages eth_accounts reads: 100,000 addresses.
 const MAX_PAGES: usize = 100;
+
+/// How long whoever asks for the status waits for the enclave's word.
+const STATUS_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Who stands behind a request, as far as the parent knows.
 #[derive(Clone, Debug, Default)]
@@ -61,8 +65,19 @@ impl Appliance {
         &self.manifest_hash
     }
 
+    /// What the supervisor knows, at once.
     pub(crate) fn situation(&self) -> Situation {
         self.link.situation()
+    }
+
+    /// The same with the enclave's word of this moment, where it gives one soon.
+    pub(crate) async fn fresh_situation(&self) -> Situation {
+        let asked = self.link.call(Ask::own(Request::Status {}), STATUS_DEADLINE).await;
+        let mut situation = self.link.situation();
+        if let Ok(Response::Status(status)) = asked {
+            situation.status = Some(status);
+        }
+        situation
     }
 
     /// Makes the vault, stores it and has it opened through KMS.

@@ -167,19 +167,21 @@ impl Store {
                 format!("{} bytes are not what this object can have", bytes.len()),
             ));
         }
-        match self.0.put_opts(&path, bytes.to_vec().into(), PutMode::Create.into()).await {
-            Ok(_) => {}
-            Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => {
-                return Err(RefusalCode::StoreConflict.into());
-            }
-            Err(error) => return Err(failed("the object could not be written", &error)),
-        }
+        let taken =
+            match self.0.put_opts(&path, bytes.to_vec().into(), PutMode::Create.into()).await {
+                Ok(_) => false,
+                Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => true,
+                Err(error) => return Err(failed("the object could not be written", &error)),
+            };
         match self.read(&path, limit).await {
+            // Also where the name was taken: by these very bytes, when the store's client wrote
+            // twice because the first answer was lost.
             Ok(read) if read == bytes => Ok(()),
-            Ok(_) => Err(Refusal::new(
-                RefusalCode::StoreFailed,
-                "what was read back is not what was written",
-            )),
+            Ok(_) if taken => Err(RefusalCode::StoreConflict.into()),
+            Ok(_) => {
+                let what = "what was read back is not what was written";
+                Err(Refusal::new(RefusalCode::StoreFailed, what))
+            }
             Err(error) => Err(failed("the object could not be read back", &error)),
         }
     }
@@ -232,6 +234,7 @@ mod tests {
         assert_eq!(path.metadata().expect("is there").permissions().mode() & 0o777, 0o700);
         assert_eq!(store.vault().await.expect("reads"), None);
         store.create_vault(b"first").await.expect("is new");
+        store.create_vault(b"first").await.expect("is stored already");
         let again = store.create_vault(b"second").await.expect_err("is taken");
         assert_eq!(again.code, RefusalCode::StoreConflict);
         assert_eq!(open(&path).vault().await.expect("reads"), Some(b"first".to_vec()));

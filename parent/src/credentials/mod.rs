@@ -62,15 +62,6 @@ pub(crate) struct Issued {
     pub(crate) expires: Option<SystemTime>,
 }
 
-impl Issued {
-    /// When to fetch newer ones.
-    pub(crate) fn renew_in(&self, now: SystemTime) -> Duration {
-        let Some(expires) = self.expires else { return LOOK_AGAIN };
-        let left = expires.duration_since(now).unwrap_or_default();
-        left.saturating_sub(RENEW_BEFORE).max(LOOK_AGAIN)
-    }
-}
-
 /// Fetches credentials from one source.
 #[derive(Debug)]
 pub(crate) struct Provider {
@@ -91,6 +82,18 @@ impl Provider {
             Source::Imds { address } => InstanceMetadata::new(address.as_deref()).fetch().await,
             Source::Environment {} => from_environment(|name| std::env::var(name).ok()),
             Source::File { path } => from_file(path).await,
+        }
+    }
+
+    /// When to fetch newer ones than these.
+    pub(crate) fn renew_in(&self, issued: &Issued, now: SystemTime) -> Duration {
+        match issued.expires {
+            Some(expires) if !matches!(self.source, Source::File { .. }) => {
+                let left = expires.duration_since(now).unwrap_or_default();
+                left.saturating_sub(RENEW_BEFORE).max(LOOK_AGAIN)
+            }
+            // A file may change at any time.
+            _ => LOOK_AGAIN,
         }
     }
 
@@ -183,7 +186,7 @@ impl object_store::CredentialProvider for StoreCredentials {
         let issued = self.provider.fetch().await.map_err(|source| {
             object_store::Error::Generic { store: "credentials", source: source.into() }
         })?;
-        let until = std::time::Instant::now() + issued.renew_in(SystemTime::now());
+        let until = std::time::Instant::now() + self.provider.renew_in(&issued, SystemTime::now());
         let Credentials { access_key_id, secret_access_key, session_token } = issued.credentials;
         let credential = Arc::new(AwsCredential {
             key_id: access_key_id.expose().to_owned(),
@@ -241,7 +244,7 @@ mod tests {
 
     #[test]
     fn credentials_are_renewed_before_they_expire() {
-        let check = |left: Option<u64>, expected: u64| {
+        let check = |source: Source, left: Option<u64>, expected: u64| {
             let now = SystemTime::UNIX_EPOCH;
             let secret = || SecretString::new(String::new());
             let credentials = Credentials {
@@ -250,12 +253,14 @@ mod tests {
                 session_token: None,
             };
             let expires = left.map(|s| now + Duration::from_secs(s));
-            let renew = Issued { credentials, expires }.renew_in(now);
+            let renew = Provider::new(source).renew_in(&Issued { credentials, expires }, now);
             assert_eq!(renew.as_secs(), expected, "{left:?}");
         };
-        check(Some(3_600), 3_300);
-        check(Some(310), 30);
-        check(Some(0), 30);
-        check(None, 30);
+        let imds = || Source::Imds { address: None };
+        check(imds(), Some(3_600), 3_300);
+        check(imds(), Some(310), 30);
+        check(imds(), Some(0), 30);
+        check(Source::File { path: "c".into() }, Some(3_600), 30);
+        check(Source::File { path: "c".into() }, None, 30);
     }
 }

@@ -34,9 +34,8 @@ fn the_transaction_that_was_asked_for_passes() {
 #[test]
 fn anything_else_does_not() {
     let raw = hex::decode(RAW).expect("is hex");
-    let other = TO_OTHER;
     assert_eq!(check(&raw, &asked(FROM, "0x8")).err(), Some(CheckError::OtherTransaction));
-    assert!(matches!(check(&raw, &asked(other, "0x9")), Err(CheckError::OtherSender(_))));
+    assert!(matches!(check(&raw, &asked(OTHER, "0x9")), Err(CheckError::OtherSender(_))));
     assert_eq!(check(&raw[1..], &asked(FROM, "0x9")).err(), Some(CheckError::NotATransaction));
     let longer = [raw.as_slice(), &[0]].concat();
     assert_eq!(check(&longer, &asked(FROM, "0x9")).err(), Some(CheckError::NotATransaction));
@@ -47,7 +46,7 @@ fn anything_else_does_not() {
     assert!(check(&bent, &asked(FROM, "0x9")).is_err());
 }
 
-const TO_OTHER: &str = "0x3535353535353535353535353535353535353535";
+const OTHER: &str = "0x3535353535353535353535353535353535353535";
 
 #[test]
 fn a_signature_with_a_high_s_does_not_pass() {
@@ -62,4 +61,69 @@ fn a_signature_with_a_high_s_does_not_pass() {
     assert_eq!(high[v], 0x25);
     high[v] = 0x26;
     assert_eq!(check(&high, &asked(FROM, "0x9")).err(), Some(CheckError::Signature));
+}
+
+/// Signs as the enclave does, by an implementation of its own.
+fn sign(key: &k256::ecdsa::SigningKey, transaction: &UnsignedTransaction) -> Vec<u8> {
+    let hash = transaction.signing_hash();
+    let (signature, id) = key.sign_prehash_recoverable(hash.as_slice());
+    let bytes = signature.to_bytes();
+    let (r, s) = (U256::from_be_slice(&bytes[..32]), U256::from_be_slice(&bytes[32..]));
+    let signature = Signature::new(r, s, id.is_y_odd());
+    let envelope: EthereumTxEnvelope<TxEip4844> = match transaction.clone() {
+        UnsignedTransaction::Legacy(tx) => tx.into_signed(signature).into(),
+        UnsignedTransaction::Eip2930(tx) => tx.into_signed(signature).into(),
+        UnsignedTransaction::Eip1559(tx) => tx.into_signed(signature).into(),
+        UnsignedTransaction::Eip4844(tx) => tx.into_signed(signature).into(),
+        UnsignedTransaction::Eip7702(tx) => tx.into_signed(signature).into(),
+    };
+    envelope.encoded_2718()
+}
+
+#[test]
+fn every_type_passes_and_no_field_can_change_unseen() {
+    let key = k256::ecdsa::SigningKey::from_slice(&[0x46; 32]).expect("is a key");
+    let fees = r#""maxFeePerGas":"0x2","maxPriorityFeePerGas":"0x1""#;
+    let list = format!(r#""accessList":[{{"address":"{OTHER}","storageKeys":["0x{:064x}"]}}]"#, 7);
+    let blobs =
+        format!(r#""blobVersionedHashes":["0x01{}"],"maxFeePerBlobGas":"0x3""#, "00".repeat(31));
+    let authorization = format!(
+        r#""authorizationList":[{{"chainId":1,"address":"{OTHER}","nonce":0,"yParity":1,"r":"0x5","s":"0x6"}}]"#
+    );
+    let kinds = [
+        r#""gasPrice":"0x1""#.to_owned(),
+        format!(r#""gasPrice":"0x1",{list}"#),
+        format!("{fees},{list}"),
+        format!("{fees},{list},{blobs}"),
+        format!("{fees},{list},{authorization}"),
+    ];
+    for (number, kind) in (0u8..).zip(kinds) {
+        let text = format!(
+            r#"{{"from":"{FROM}","to":"{OTHER}","nonce":"0x9","gas":"0x5208","value":"0x8","data":"0x0a0b","chainId":"0x1",{kind}}}"#
+        );
+        let read = |text: &str| {
+            let object = read_object(text.as_bytes()).expect(text);
+            TransactionRequest::read(object, None).expect(text)
+        };
+        let raw = sign(&key, &read(&text).transaction);
+        let json = check(&raw, &read(&text)).expect(&text).to_json();
+        assert_eq!(json["type"], format!("0x{number:x}"));
+        for (find, put) in [
+            ("\"0x9\"", "\"0xa\""),
+            ("\"0x5208\"", "\"0x5209\""),
+            ("\"value\":\"0x8\"", "\"value\":\"0x9\""),
+            ("0x0a0b", "0x0a0c"),
+            ("\"chainId\":\"0x1\"", "\"chainId\":\"0x2\""),
+            (OTHER, FROM),
+            ("Fee\":\"0x", "Fee\":\"0x1"),
+            ("PerGas\":\"0x", "PerGas\":\"0x1"),
+            ("gasPrice\":\"0x", "gasPrice\":\"0x1"),
+            ("maxFeePerBlobGas\":\"0x3", "maxFeePerBlobGas\":\"0x4"),
+            ("\"r\":\"0x5\"", "\"r\":\"0x6\""),
+        ] {
+            let other = text.replacen(find, put, 1);
+            let expected = (other == text).then_some(()).ok_or(CheckError::OtherTransaction);
+            assert_eq!(check(&raw, &read(&other)).map(|_| ()), expected, "{other}");
+        }
+    }
 }

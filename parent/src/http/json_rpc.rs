@@ -226,7 +226,8 @@ fn id(object: &mut Object) -> Result<serde_json::Value, Refusal> {
     }
 }
 
-fn failed(id: &serde_json::Value, refusal: &Refusal) -> Response {
+/// The error object of a refusal.
+pub(super) fn failed(id: &serde_json::Value, refusal: &Refusal) -> Response {
     let code = refusal.code;
     let mut response = reply(&json!({
         "jsonrpc": "2.0",

@@ -21,7 +21,8 @@ use tower::ServiceExt;
 /// How many connections may be open at a time; more wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 1_024;
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
-const HEADER_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a request's head may take to arrive, idle time before it included.
+const HEADER_DEADLINE: Duration = Duration::from_secs(30);
 /// The longest head of a request, in bytes.
 const MAX_HEAD: usize = 16_384;
 /// How long requests in flight may take once the server is to stop.

@@ -94,21 +94,27 @@ pub(crate) struct Served(pub(crate) &'static str);
 /// Bounds how many requests are worked on and for how long, and measures them.
 async fn within_limits(State(app): State<App>, request: Request, next: Next) -> Response {
     let route = route_name(request.uri().path());
+    let client = request.extensions().get::<Peer>().and_then(|peer| peer.0.clone());
     let started = Instant::now();
+    let refuse = |code: RefusalCode| match route {
+        "json_rpc" => json_rpc::failed(&serde_json::Value::Null, &code.into()),
+        _ => Problem::from(code).into_response(),
+    };
     let response = match app.slots.try_acquire() {
-        Err(_) => Problem::from(RefusalCode::Busy).into_response(),
+        Err(_) => refuse(RefusalCode::Busy),
         Ok(_slot) => {
             gauge!("nitro_signer_requests_in_flight").increment(1);
             let answer = tokio::time::timeout(REQUEST_DEADLINE, next.run(request)).await;
             gauge!("nitro_signer_requests_in_flight").decrement(1);
-            answer.unwrap_or_else(|_| Problem::from(RefusalCode::Deadline).into_response())
+            answer.unwrap_or_else(|_| refuse(RefusalCode::Deadline))
         }
     };
     let served = response.extensions().get::<Served>().map_or(route, |served| served.0);
     let code = response.extensions().get::<Outcome>().map_or("ok", |outcome| outcome.0.as_str());
     counter!("nitro_signer_requests_total", "route" => served, "code" => code).increment(1);
-    histogram!("nitro_signer_request_seconds", "route" => served)
-        .record(started.elapsed().as_secs_f64());
+    let seconds = started.elapsed().as_secs_f64();
+    histogram!("nitro_signer_request_seconds", "route" => served).record(seconds);
+    tracing::info!(route = served, code, seconds, client, "request");
     response
 }
 

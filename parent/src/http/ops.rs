@@ -16,9 +16,11 @@ pub(super) async fn live() -> &'static str {
 
 /// 200 only when the enclave is ready and every record was given to it; the body says why not.
 pub(super) async fn ready(State(app): State<App>) -> Response {
-    let ready = app.appliance.situation().phase == Phase::Ready;
+    let situation = app.appliance.situation();
+    let ready = situation.phase == Phase::Ready;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let mut response = (status, rest::status_json(&app.appliance).to_string()).into_response();
+    let mut response =
+        (status, rest::status_json(&app.appliance, situation).to_string()).into_response();
     response
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

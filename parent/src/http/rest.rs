@@ -8,6 +8,7 @@ use super::{App, Peer, query, read_body};
 use crate::appliance::{Appliance, Caller};
 use crate::ethereum::{TransactionRequest, fields};
 use crate::json::{self, FieldError, Object};
+use crate::link::Situation;
 use alloy_primitives::FixedBytes;
 use axum::body::Body;
 use axum::extract::{Extension, Path, RawQuery, State};
@@ -27,8 +28,7 @@ use std::collections::BTreeMap;
 type Answer = Result<Response, Problem>;
 
 /// What is known of the appliance, in words for people and names for programs.
-pub(super) fn status_json(appliance: &Appliance) -> Value {
-    let situation = appliance.situation();
+pub(super) fn status_json(appliance: &Appliance, situation: Situation) -> Value {
     let enclave = situation.status.map(|status| {
         json!({
             "version": status.version,
@@ -53,7 +53,8 @@ pub(super) fn status_json(appliance: &Appliance) -> Value {
 }
 
 pub(super) async fn status(State(app): State<App>) -> Response {
-    answer(StatusCode::OK, &status_json(&app.appliance))
+    let situation = app.appliance.fresh_situation().await;
+    answer(StatusCode::OK, &status_json(&app.appliance, situation))
 }
 
 pub(super) async fn create_vault(

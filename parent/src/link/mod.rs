@@ -6,6 +6,7 @@
 //! another.
 
 pub(crate) mod connection;
+mod records;
 pub(crate) mod relay;
 pub(crate) mod supervisor;
 

@@ -6,16 +6,13 @@
 //! sentence what is missing. It must never send a second manifest or guess a vault.
 
 use super::connection::{Ask, Connection, End};
+use super::records::{self, Loaded};
 use super::{Backoff, EnclaveAddress, KMS_DEADLINE, REQUEST_DEADLINE};
 use crate::credentials::{Issued, Provider};
-use crate::store::{Store, Stored};
-use futures_util::StreamExt;
+use crate::store::Store;
 use metrics::{counter, gauge};
 use nitro_signer_shared::manifest::ManifestHash;
-use nitro_signer_shared::message::{
-    MAX_RECORD_BATCH_BYTES, MAX_RECORDS_PER_BATCH, REQUEST_PORT, RecordsLoaded, Request, Response,
-    State, Status,
-};
+use nitro_signer_shared::message::{REQUEST_PORT, Request, Response, State, Status};
 use nitro_signer_shared::refusal::{Refusal, RefusalCode};
 use serde_bytes::ByteBuf;
 use std::sync::Arc;
@@ -70,9 +67,8 @@ impl Phase {
             Self::VersionMismatch(why) => why.clone(),
             Self::ManifestConflict => RefusalCode::ManifestConflict.advice().to_owned(),
             Self::Configuring => "the enclave is being configured".to_owned(),
-            Self::Failed(refusal) => {
-                format!("{} ({})", refusal.detail, refusal.code.advice())
-            }
+            Self::Failed(Refusal { code, detail }) if detail == code.advice() => detail.clone(),
+            Self::Failed(Refusal { code, detail }) => format!("{detail} ({})", code.advice()),
             Self::NoVault => RefusalCode::NoVault.advice().to_owned(),
             Self::Loading => "key records are being loaded".to_owned(),
             Self::Ready => "ready".to_owned(),
@@ -146,6 +142,11 @@ pub(crate) struct Supervisor {
 impl Supervisor {
     /// The callers' side, and the task, which ends when every [`Link`] is gone or it is dropped.
     pub(crate) fn start(self) -> (Link, impl Future<Output = ()> + Send) {
+        let (link, life) = self.begin();
+        (link, life.run())
+    }
+
+    fn begin(self) -> (Link, Life) {
         let (connection, connections) = watch::channel(None);
         let phase = Phase::Connecting("not tried yet".to_owned());
         let (situation, situations) =
@@ -159,7 +160,7 @@ impl Supervisor {
             situation,
             requests,
         };
-        (link, life.run())
+        (link, life)
     }
 }
 
@@ -327,34 +328,14 @@ impl Life {
         if let Some(expires) = expires {
             gauge!("nitro_signer_credentials_expiry_seconds").set(expires.as_secs_f64());
         }
-        let renew_in = issued.renew_in(SystemTime::now());
+        let renew_in = self.given.credentials.renew_in(&issued, SystemTime::now());
         Ok((issued, renew_in))
     }
 
-    /// Loads every stored record, in batches. One that is refused is counted; the others serve.
+    /// Loads every stored record. One that is refused is counted; the others serve.
     async fn load(&self, connection: &Connection) -> Result<(), Refusal> {
         self.enter(Phase::Loading);
-        let (mut accepted, mut refused) = (0u64, 0u64);
-        let mut batch = Batch::default();
-        let mut records = self.given.store.records();
-        while let Some(stored) = records.next().await {
-            match stored? {
-                Stored::NotARecord(name) => {
-                    tracing::warn!(name, "an object in the store is not a key record");
-                    refused += 1;
-                }
-                Stored::Record(record) => {
-                    if !batch.fits(&record) {
-                        let loaded = send(connection, std::mem::take(&mut batch)).await?;
-                        count(loaded, &mut accepted, &mut refused);
-                    }
-                    batch.push(record);
-                }
-            }
-        }
-        if !batch.records.is_empty() {
-            count(send(connection, batch).await?, &mut accepted, &mut refused);
-        }
+        let Loaded { accepted, refused } = records::load(connection, &self.given.store).await?;
         tracing::info!(accepted, refused, "key records loaded");
         #[allow(clippy::cast_precision_loss)] // As above.
         gauge!("nitro_signer_refused_records").set(refused as f64);
@@ -450,40 +431,6 @@ async fn until(when: Option<tokio::time::Instant>) {
     match when {
         Some(when) => tokio::time::sleep_until(when).await,
         None => std::future::pending().await,
-    }
-}
-
-#[derive(Default)]
-struct Batch {
-    records: Vec<ByteBuf>,
-    bytes: usize,
-}
-
-impl Batch {
-    fn fits(&self, record: &[u8]) -> bool {
-        self.records.len() < MAX_RECORDS_PER_BATCH
-            && self.bytes + record.len() <= MAX_RECORD_BATCH_BYTES
-    }
-
-    fn push(&mut self, record: Vec<u8>) {
-        self.bytes += record.len();
-        self.records.push(ByteBuf::from(record));
-    }
-}
-
-async fn send(connection: &Connection, batch: Batch) -> Result<RecordsLoaded, Refusal> {
-    let request = Request::LoadRecords { records: batch.records };
-    match connection.call_own(request, REQUEST_DEADLINE).await? {
-        Response::RecordsLoaded(loaded) => Ok(loaded),
-        _ => Err(another_answer()),
-    }
-}
-
-fn count(loaded: RecordsLoaded, accepted: &mut u64, refused: &mut u64) {
-    *accepted += u64::from(loaded.accepted);
-    *refused += loaded.refused.len() as u64;
-    for record in loaded.refused {
-        tracing::warn!(code = %record.code, "a key record was refused");
     }
 }
 

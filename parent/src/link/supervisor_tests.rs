@@ -8,6 +8,7 @@ use crate::store::StoreAddress;
 use alloy_primitives::{B256, FixedBytes};
 use aws_lc_rs::digest::{SHA256, digest};
 use nitro_signer_shared::frame;
+use nitro_signer_shared::message::{MAX_RECORDS_PER_BATCH, RecordsLoaded};
 use nitro_signer_shared::message::{RefusedRecord, RequestFrame, ResponseFrame};
 use std::sync::Mutex;
 use tokio::net::{UnixListener, UnixStream};
@@ -23,6 +24,8 @@ struct Played {
     vault: Option<Vec<u8>>,
     configured: u32,
     records: Vec<Vec<u8>>,
+    /// How many times it was given newer credentials.
+    renewed: u32,
     /// How many Configure requests are refused before one is accepted.
     kms_failures: u32,
 }
@@ -44,16 +47,17 @@ impl Stage {
         let credentials = Arc::new(Provider::new(Source::File { path: file }));
         let address = StoreAddress::Folder(dir.path().join("store"));
         let store = Store::open(&address, "", None, Arc::clone(&credentials)).expect("opens");
-        let supervisor = Supervisor {
-            enclave: EnclaveAddress::Unix(dir.path().to_owned()),
-            manifest: MANIFEST.to_vec(),
-            store: store.clone(),
-            credentials,
-        };
-        let (link, life) = supervisor.start();
+        let (link, life) = supervisor(dir.path(), &store, credentials).start();
         let mut tasks = JoinSet::new();
         tasks.spawn(life);
         Self { dir, played: Arc::new(Mutex::new(played)), link, store, _tasks: tasks }
+    }
+
+    /// Another supervisor of the same enclave and store.
+    fn supervisor(&self) -> Supervisor {
+        let path = self.dir.path().join("credentials.toml");
+        let credentials = Arc::new(Provider::new(Source::File { path }));
+        supervisor(self.dir.path(), &self.store, credentials)
     }
 
     /// Boots the played enclave; it ends with what is returned.
@@ -65,9 +69,11 @@ impl Stage {
         let boot_id = boot_id();
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
+            let mut conversations = JoinSet::new();
             loop {
                 let (stream, _) = listener.accept().await.expect("accepts");
-                play(stream, &played, boot_id).await;
+                let played = Arc::clone(&played);
+                conversations.spawn(async move { play(stream, &played, boot_id).await });
             }
         });
         tasks
@@ -81,6 +87,15 @@ impl Stage {
             .unwrap_or_else(|_| panic!("{name}: {:?}", self.link.situation()))
             .expect("lives")
             .clone()
+    }
+}
+
+fn supervisor(dir: &std::path::Path, store: &Store, credentials: Arc<Provider>) -> Supervisor {
+    Supervisor {
+        enclave: EnclaveAddress::Unix(dir.to_owned()),
+        manifest: MANIFEST.to_vec(),
+        store: store.clone(),
+        credentials,
     }
 }
 
@@ -139,7 +154,10 @@ fn answer(
             let accepted = u32::try_from(played.records.len() - accepted_before).expect("fits");
             Ok(Response::RecordsLoaded(RecordsLoaded { accepted, refused }))
         }
-        Request::UpdateCredentials { .. } => Ok(Response::CredentialsUpdated {}),
+        Request::UpdateCredentials { .. } => {
+            played.renewed += 1;
+            Ok(Response::CredentialsUpdated {})
+        }
         _ => Err(RefusalCode::NotFound.into()),
     }
 }
@@ -231,4 +249,18 @@ async fn the_same_manifest_measured_already_is_no_conflict() {
     let stage = Stage::new(Played { manifest_hash: same, ..ours() }, with_records(2));
     let _enclave = stage.boot();
     stage.reach("ready").await;
+}
+
+#[tokio::test]
+async fn credentials_that_are_due_are_renewed() {
+    let stage = Stage::new(ours(), with_records(2));
+    let _enclave = stage.boot();
+    stage.reach("ready").await;
+    let (_link, mut life) = stage.supervisor().begin();
+    let stream = life.given.enclave.connect(REQUEST_PORT).await.expect("connects");
+    let connection = Connection::start(stream);
+    let waiting = life.wait(&connection, Pause::Renew(Duration::ZERO));
+    let ended = tokio::time::timeout(Duration::from_millis(500), waiting).await;
+    assert!(ended.is_err(), "nothing else happened");
+    assert_eq!(stage.played.lock().expect("is whole").renewed, 1);
 }

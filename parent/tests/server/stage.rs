@@ -419,7 +419,7 @@ impl Enclave {
             Request::CreateKey { .. } => Ok(Response::KeyCreated(CreatedKey {
                 address,
                 record_id: FixedBytes::repeat_byte(7),
-                record: ByteBuf::from(b"a record"),
+                record: ByteBuf::from(format!("record {}", self.asked.len())),
                 document: ByteBuf::from(b"a document"),
                 claims: ByteBuf::from(b"claims"),
             })),
