@@ -61,7 +61,8 @@ impl Tour<'_> {
     fn sign_every_type(&mut self, address: &str) -> Outcome<()> {
         self.say("The client's certificate had a transaction of every type signed, and compared each with what it asked:");
         for (name, transaction) in transactions(address)? {
-            let signed = self.cli(&["sign", "transaction", "--without-proof", "-"], Some(&transaction))?;
+            let signed =
+                self.cli(&["sign", "transaction", "--without-proof", "-"], Some(&transaction))?;
             println!("     {name:<18} {}", text(&signed, "transaction_hash"));
         }
         Ok(())
@@ -70,10 +71,11 @@ impl Tour<'_> {
     fn show_a_refusal(&mut self, address: &str) -> Outcome<()> {
         let mut transaction = legacy(address);
         transaction["to"] = json!(REFUSED_RECIPIENT);
-        let refusal = match self.run(&["sign", "transaction", "--without-proof", "-"], Some(&transaction))? {
-            (true, _, _) => return Err("the policy let a forbidden recipient through".into()),
-            (false, output, errors) => format!("{output}{errors}"),
-        };
+        let refusal =
+            match self.run(&["sign", "transaction", "--without-proof", "-"], Some(&transaction))? {
+                (true, _, _) => return Err("the policy let a forbidden recipient through".into()),
+                (false, output, errors) => format!("{output}{errors}"),
+            };
         if !refusal.contains("policy_denied") {
             return Err(format!("refused for another reason than policy: {refusal}").into());
         }
