@@ -1,7 +1,7 @@
 //! Private keys: made from 32 bytes, used to sign a hash, and never shown.
 //!
 //! A key leaves this module only to be sealed into a record. Nothing here decides what may be
-//! signed: the caller of [`PrivateKey::sign_hash`] holds policy's approval.
+//! signed: the caller of `PrivateKey::sign_hash` holds policy's approval.
 
 use alloy_primitives::{Address, B256, U256, keccak256};
 use k256::ecdsa::signature::rand_core::{TryCryptoRng, TryRng};

@@ -18,7 +18,8 @@ use nitro_signer_shared::frame;
 use nitro_signer_shared::key_policy::Principal;
 use nitro_signer_shared::manifest::{KeyArn, Manifest, ManifestHash};
 use nitro_signer_shared::message::{
-    CreatedKey, Credentials, Request, RequestFrame, Response, SignedTransaction, State,
+    CreatedKey, Credentials, RecordsLoaded, Request, RequestFrame, Response, SignedTransaction,
+    State,
 };
 use nitro_signer_shared::proof::{ClientProof, Intent};
 use nitro_signer_shared::refusal::{Refusal, RefusalCode};
@@ -199,10 +200,7 @@ impl World {
 
     pub async fn load(&self, enclave: &EnclaveInTest, records: &[&[u8]]) {
         let records = records.iter().map(|r| ByteBuf::from(r.to_vec())).collect();
-        match enclave.ask(Request::LoadRecords { records }).await {
-            Ok(Response::RecordsLoaded(loaded)) => assert!(loaded.refused.is_empty()),
-            other => panic!("records are loaded, not {other:?}"),
-        }
+        assert_eq!(load_any(enclave, records).await.refused, []);
     }
 
     pub async fn sign(
@@ -322,6 +320,14 @@ impl World {
 
     pub fn key_proof_by_stranger(&self) -> ClientProof {
         ClientKey::generate().prove(&key_intent(), &self.hash(), random(), now_s() + 60)
+    }
+}
+
+/// Loads records of which any may be refused.
+pub async fn load_any(enclave: &EnclaveInTest, records: Vec<ByteBuf>) -> RecordsLoaded {
+    match enclave.ask(Request::LoadRecords { records }).await {
+        Ok(Response::RecordsLoaded(loaded)) => loaded,
+        other => panic!("records are loaded one by one, not {other:?}"),
     }
 }
 

@@ -259,10 +259,7 @@ async fn changed_records_are_refused_and_the_others_serve() {
     let records = [&changed, &cut, &swapped, &elsewhere, &two.record.to_vec()]
         .map(|r| ByteBuf::from(r.clone()))
         .to_vec();
-    let Ok(Response::RecordsLoaded(loaded)) = enclave.ask(Request::LoadRecords { records }).await
-    else {
-        panic!("records are loaded one by one");
-    };
+    let loaded = world::load_any(&enclave, records).await;
     assert_eq!(loaded.accepted, 1);
     let refused_at: Vec<_> = loaded.refused.iter().map(|r| (r.index, r.code)).collect();
     let invalid = RefusalCode::RecordInvalid;
@@ -287,10 +284,7 @@ async fn another_vaults_records_are_refused() {
     let (enclave, _) = one.ready().await;
     let (other, _) = two.ready().await;
     let record = two.create_key(&other).await.record;
-    let request = Request::LoadRecords { records: vec![record] };
-    let Ok(Response::RecordsLoaded(loaded)) = enclave.ask(request).await else {
-        panic!("records are loaded one by one");
-    };
+    let loaded = world::load_any(&enclave, vec![record]).await;
     assert_eq!(loaded.accepted, 0);
 }
 

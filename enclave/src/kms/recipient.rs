@@ -11,7 +11,7 @@ use aws_lc_rs::rsa::{
 use nitro_signer_shared::cms::Enveloped;
 use zeroize::{Zeroize, Zeroizing};
 
-/// A recipient's public key. Only [`Recipient::generate`] makes one, so only this module can have
+/// A recipient's public key. Only `Recipient::generate` makes one, so only this module can have
 /// a document made that carries a key.
 pub struct RecipientPublicKey(Vec<u8>);
 
