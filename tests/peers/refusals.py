@@ -100,7 +100,7 @@ def run(stack):
         for ask in (by_rest, by_rpc):
             if (code := ask(stack, tx)) not in codes:
                 wrong.append(f"{what} ({ask.__name__}): {code or 'SIGNED'}, not {sorted(codes)}")
-    extra = (wrong_chain, delegation_without_proof, duplicate_key, no_certificate)
+    extra = (wrong_chain, duplicate_key, no_certificate)
     for check in extra:
         wrong += [f"{check.__name__}: {text}" for text in check(stack)]
     return 2 * len(rows) + len(extra), wrong
@@ -128,14 +128,6 @@ def wrong_chain(stack):
     """/chain/1 does not sign for 31337."""
     code = code_of(lambda: stack.rpc("eth_signTransaction", [base(stack)], "/chain/1"))
     return [] if code == "wrong_chain" else [f"{code}, not wrong_chain"]
-
-
-def delegation_without_proof(stack):
-    """An EIP-7702 transaction is not signed on the parent's word."""
-    one = {"chainId": "0x7a69", "address": OTHER, "nonce": "0x0", "yParity": "0x0", "r": "0x1", "s": "0x1"}
-    code = by_rest(stack, base(stack, type="0x4", authorizationList=[one]))
-    good = {"proof_required", "policy_denied", "invalid_transaction"}
-    return [] if code in good else [f"{code or 'SIGNED'}, not {sorted(good)}"]
 
 
 def duplicate_key(stack):

@@ -19,6 +19,8 @@ from judges import Ethers, disagreements, ethers_can_judge, signing_hash
 from stack import Refused, Stack
 
 SHOWN = 10
+# How a client may ask; the manifest lets the certificate sign every kind without a proof.
+WAYS = ("json-rpc", "json-rpc-object", "rest", "rest-proved")
 
 
 def sign(stack, case, rng, by):
@@ -50,18 +52,11 @@ def check_reply(case, reply):
         raise AssertionError("r, s and y_parity are not the raw transaction's")
 
 
-def ways(kind):
-    """How a type may be asked for. A delegation is signed for proved clients only."""
-    if kind == cases.SET_CODE:
-        return ("rest-proved",)
-    return ("json-rpc", "json-rpc-object", "rest", "rest-proved")
-
-
 def run(stack, ethers, kind, count, rng):
     """One type: how many were judged by whom, and the mismatches as sentences."""
     wrong, judged = [], Counter()
     for number, case in enumerate(cases.generate(kind, count, rng)):
-        by = ways(kind)[number % len(ways(kind))]
+        by = WAYS[number % len(WAYS)]
         try:
             raw = sign(stack, case, rng, by)
             found = disagreements(case, raw, stack.address, ethers)
@@ -96,7 +91,7 @@ def main():
             )
             mismatches += wrong
             took = time.monotonic() - started
-            asked = ", ".join(f"{by} {judged[by]}" for by in ways(kind))
+            asked = ", ".join(f"{by} {judged[by]}" for by in WAYS)
             print(
                 f"type {kind}: {judged['cases']} signed ({asked}), all judged by eth-account, "
                 f"{judged['ethers']} by ethers, {len(wrong)} mismatches, {took:.1f} s",
