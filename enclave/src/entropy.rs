@@ -31,15 +31,26 @@ pub enum SeedError {
     Pool(#[from] io::Error),
 }
 
-/// Feeds the pool.
+/// The secure module of an enclave whose random pool was fed: nothing else starts without it.
+pub struct SeededModule(Module);
+
+impl SeededModule {
+    /// The module.
+    #[must_use]
+    pub fn into_module(self) -> Module {
+        self.0
+    }
+}
+
+/// Feeds the pool. To be called first of all, before a runtime or a thread that might draw.
 ///
 /// # Errors
 /// [`SeedError`]; the enclave must not go on.
-pub fn seed(module: &Module, pool: &dyn RandomPool) -> Result<(), SeedError> {
+pub fn seed(module: Module, pool: &dyn RandomPool) -> Result<SeededModule, SeedError> {
     for _ in 0..ROUNDS {
         pool.mix(&module.random()?)?;
     }
-    Ok(())
+    Ok(SeededModule(module))
 }
 
 /// The Linux kernel's pool: RNDADDENTROPY (random(4)), which mixes and credits. Needs
@@ -59,6 +70,7 @@ const RNDADDENTROPY: libc::c_ulong = 0x4008_5203;
 /// `_IO('R', 0x07)` of linux/random.h: reseeds the generator from the pool now.
 const RNDRESEEDCRNG: libc::c_ulong = 0x5207;
 
+#[allow(unsafe_code)] // Two ioctls, each argued below; no crate of ours wraps them.
 impl RandomPool for KernelPool {
     fn mix(&self, bytes: &[u8]) -> io::Result<()> {
         let device = OpenOptions::new().write(true).open("/dev/urandom")?;

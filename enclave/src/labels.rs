@@ -1,10 +1,8 @@
 //! Labels: what policy may see of a key beyond its address. Fixed when the key is made.
 
+use nitro_signer_shared::message::MAX_LABELS;
 use nitro_signer_shared::refusal::{Refusal, RefusalCode};
 use std::collections::BTreeMap;
-
-/// The most labels a key may have.
-pub const MAX_LABELS: usize = 32;
 
 /// Labels of the allowed form: names `[a-z0-9_-]{1,32}`, values of up to 64 printable ASCII
 /// characters. No line break can stand in one, which client proofs rely on.

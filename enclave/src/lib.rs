@@ -10,6 +10,7 @@ pub mod amazon;
 pub mod attest;
 pub mod client;
 pub mod clock;
+pub mod creation;
 mod derive;
 pub mod entropy;
 pub mod key;

@@ -1,7 +1,7 @@
 //! The enclave. Names what ships and nothing else: /dev/nsm, vsock, the parent's CID, Amazon's
 //! roots. There is nothing to choose: no argument, no environment variable, no file.
 
-use nitro_signer_enclave::entropy::KernelPool;
+use nitro_signer_enclave::entropy::{self, KernelPool};
 use nitro_signer_enclave::kms::TrustRoots;
 use nitro_signer_enclave::nsm::{Device, Module};
 use nitro_signer_enclave::server::ParentListener;
@@ -19,20 +19,24 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(%error, "the enclave does not start");
+            // Not by the log, whose thread may not come to it any more.
+            eprintln!("the enclave does not start: {error}");
             ExitCode::FAILURE
         }
     }
 }
 
-#[tokio::main(flavor = "multi_thread")]
-async fn run() -> Result<(), Box<dyn Error>> {
-    let parts = Parts {
-        module: Module::new(Device::open()?),
-        pool: KernelPool,
-        roots: TrustRoots::from_pem(amazon::ROOTS)?,
-        requests: ParentListener::bind(REQUEST_PORT, PARENT_CID)?,
-        lines: ParentListener::bind(RELAY_PORT, PARENT_CID)?,
-    };
-    Ok(start::run(parts).await?)
+fn run() -> Result<(), Box<dyn Error>> {
+    // Before the runtime, which draws from the pool when it is built.
+    let module = entropy::seed(Module::new(Device::open()?), &KernelPool)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let parts = Parts {
+            module,
+            roots: TrustRoots::from_pem(amazon::ROOTS)?,
+            requests: ParentListener::bind(REQUEST_PORT, PARENT_CID)?,
+            lines: ParentListener::bind(RELAY_PORT, PARENT_CID)?,
+        };
+        Ok(start::run(parts).await?)
+    })
 }

@@ -12,17 +12,15 @@
 use crate::kms::RecipientPublicKey;
 use aws_nitro_enclaves_nsm_api::api::{ErrorCode, Request, Response};
 use aws_nitro_enclaves_nsm_api::driver;
-use nitro_signer_shared::attestation::UnverifiedDocument;
+use nitro_signer_shared::attestation::pcr;
 use nitro_signer_shared::manifest::{MANIFEST_PCR, ManifestHash};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_bytes::ByteBuf;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
-/// A register's value: SHA-384, 48 bytes.
-pub type PcrValue = [u8; 48];
-
-/// The longest document the enclave passes on, in bytes. Genuine ones are up to 7.5 KB; the
-/// driver's buffer is 12 KiB.
+/// The longest document that /dev/nsm can give, in bytes: its driver's buffer.
 const MAX_DOCUMENT: usize = 0x3000;
 
 /// A Nitro secure module: takes one request, gives its answer. Calls block for a few milliseconds.
@@ -76,11 +74,11 @@ pub enum ModuleError {
     ManifestPcr,
 }
 
-/// A register and whether it is locked.
+/// A register's value and whether it is locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pcr {
-    /// Its value.
-    pub value: PcrValue,
+pub struct Register {
+    /// Its value: SHA-384, 48 bytes.
+    pub value: pcr::Pcr,
     /// Whether it can no longer be extended.
     pub locked: bool,
 }
@@ -120,11 +118,11 @@ impl Module {
     ///
     /// # Errors
     /// [`ModuleError`] if the module does not give 48 bytes.
-    pub fn pcr(&self, index: u16) -> Result<Pcr, ModuleError> {
+    pub fn register(&self, index: u16) -> Result<Register, ModuleError> {
         match self.0.process(Request::DescribePCR { index }) {
             Response::DescribePCR { lock, data } => {
                 let value = data.try_into().map_err(|_| ModuleError::Unexpected("DescribePCR"))?;
-                Ok(Pcr { value, locked: lock })
+                Ok(Register { value, locked: lock })
             }
             other => Err(unexpected("DescribePCR", other)),
         }
@@ -136,7 +134,7 @@ impl Module {
     /// [`ModuleError`] if a register cannot be read.
     pub fn mode(&self) -> Result<Mode, ModuleError> {
         for index in 0..=2 {
-            if self.pcr(index)?.value == [0; 48] {
+            if self.register(index)?.value == pcr::ZERO {
                 return Ok(Mode::Debug);
             }
         }
@@ -149,10 +147,7 @@ impl Module {
     /// # Errors
     /// [`ModuleError`] if no document comes or it cannot be read.
     pub fn timestamp_ms(&self) -> Result<u64, ModuleError> {
-        let document = self.document(None, None, None)?;
-        let document = UnverifiedDocument::parse(&document)
-            .map_err(|_| ModuleError::Unexpected("Attestation"))?;
-        Ok(document.unverified_timestamp_ms())
+        timestamp_of(&self.document(None, None, None)?)
     }
 
     /// Whether PCR16 is as a fresh enclave has it: unlocked and zero.
@@ -160,8 +155,12 @@ impl Module {
     /// # Errors
     /// [`ModuleError::ManifestPcr`] if it is not.
     pub fn check_manifest_pcr(&self) -> Result<(), ModuleError> {
-        let pristine = Pcr { value: [0; 48], locked: false };
-        if self.pcr(MANIFEST_PCR)? == pristine { Ok(()) } else { Err(ModuleError::ManifestPcr) }
+        let pristine = Register { value: pcr::ZERO, locked: false };
+        if self.register(MANIFEST_PCR)? == pristine {
+            Ok(())
+        } else {
+            Err(ModuleError::ManifestPcr)
+        }
     }
 
     /// Extends PCR16 with the manifest's hash, locks it, and reads it back. From here on every
@@ -181,8 +180,8 @@ impl Module {
             Response::LockPCR => {}
             other => return Err(unexpected("LockPCR", other)),
         }
-        let expected = Pcr { value: manifest.pcr16(), locked: true };
-        if self.pcr(MANIFEST_PCR)? != expected {
+        let expected = Register { value: manifest.pcr16(), locked: true };
+        if self.register(MANIFEST_PCR)? != expected {
             return Err(ModuleError::ManifestPcr);
         }
         Ok(MeasuredModule { module: self.clone(), manifest: *manifest })
@@ -250,9 +249,48 @@ impl MeasuredModule {
     }
 }
 
+/// Reads one field and passes over all others: the document is our own hypervisor's, and a field
+/// that AWS adds must not keep the enclave from starting. Verifiers outside are strict.
+fn timestamp_of(document: &[u8]) -> Result<u64, ModuleError> {
+    #[derive(Deserialize)]
+    struct Payload {
+        timestamp: u64,
+    }
+    type Envelope = (IgnoredAny, IgnoredAny, ByteBuf, IgnoredAny);
+    let unexpected = |_| ModuleError::Unexpected("Attestation");
+    let (_, _, payload, _): Envelope = serde_cbor::from_slice(document).map_err(unexpected)?;
+    let Payload { timestamp } = serde_cbor::from_slice(&payload).map_err(unexpected)?;
+    Ok(timestamp)
+}
+
 fn unexpected(asked: &'static str, response: Response) -> ModuleError {
     match response {
         Response::Error(code) => ModuleError::Refused(asked, code),
         _ => ModuleError::Unexpected(asked),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_cbor::Value;
+
+    fn document(payload: &[(&str, Value)]) -> Vec<u8> {
+        let payload = payload.iter().map(|(k, v)| (Value::Text((*k).to_owned()), v.clone()));
+        let payload = serde_cbor::to_vec(&Value::Map(payload.collect())).expect("encodes");
+        let empty = || Value::Bytes(vec![]);
+        let envelope = [empty(), Value::Map([].into()), Value::Bytes(payload), empty()];
+        serde_cbor::to_vec(&Value::Array(envelope.to_vec())).expect("encodes")
+    }
+
+    #[test]
+    fn the_clock_reads_documents_with_fields_it_does_not_know() {
+        let time = ("timestamp", Value::Integer(1_700_000_000_000));
+        let new = ("added_later", Value::Array(vec![Value::Null]));
+        let read = |payload: &[_]| timestamp_of(&document(payload)).ok();
+        assert_eq!(read(&[time.clone()]), Some(1_700_000_000_000));
+        assert_eq!(read(&[new.clone(), time]), Some(1_700_000_000_000));
+        assert_eq!(read(&[new]), None);
+        assert_eq!(timestamp_of(b"").ok(), None);
     }
 }

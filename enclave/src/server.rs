@@ -8,15 +8,18 @@ use nitro_signer_shared::frame::{self, FrameError};
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, mpsc};
-use tokio_vsock::{VsockAddr, VsockListener};
+use tokio_vsock::{VMADDR_CID_ANY, VsockAddr, VsockListener};
 
 /// Connections served at once.
 const MAX_CONNECTIONS: usize = 4;
 /// Requests in work at once, over all connections. With the frame limit this bounds what requests
-/// can occupy to 45 MiB of an enclave's memory.
+/// can occupy to 45 MiB of an enclave's memory, and their answers likewise.
 const MAX_IN_FLIGHT: usize = 32;
+/// How long the peer may take to read one answer; then its connection is given up.
+const WRITE_DEADLINE: Duration = Duration::from_secs(30);
 
 /// A byte stream to the parent.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -44,14 +47,9 @@ impl ParentListener {
     /// # Errors
     /// If the port cannot be bound.
     pub fn bind(port: u32, parent_cid: u32) -> io::Result<Self> {
-        let listener = VsockListener::bind(VsockAddr::new(libc_cid_any(), port))?;
+        let listener = VsockListener::bind(VsockAddr::new(VMADDR_CID_ANY, port))?;
         Ok(Self { listener, parent_cid })
     }
-}
-
-/// VMADDR_CID_ANY (vsock(7)): whatever CID this enclave was given.
-const fn libc_cid_any() -> u32 {
-    u32::MAX
 }
 
 impl Listener for ParentListener {
@@ -84,7 +82,7 @@ pub async fn serve(listener: impl Listener, service: Arc<Service>) {
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
     }
@@ -96,10 +94,11 @@ async fn connection(
     in_flight: Arc<Semaphore>,
 ) -> Result<(), FrameError> {
     let (mut reader, mut writer) = tokio::io::split(peer);
-    let (answers, mut outbox) = mpsc::channel::<frame::Body>(MAX_IN_FLIGHT);
+    let (answers, mut outbox) = mpsc::channel::<frame::Body>(1);
     let writing = tokio::spawn(async move {
         while let Some(answer) = outbox.recv().await {
-            if frame::write(&mut writer, &answer).await.is_err() {
+            let writing = frame::write(&mut writer, &answer);
+            if !matches!(tokio::time::timeout(WRITE_DEADLINE, writing).await, Ok(Ok(()))) {
                 return;
             }
         }

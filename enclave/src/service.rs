@@ -10,7 +10,8 @@
 use crate::attest::{Nonce, attest};
 use crate::client::{Caller, Callers};
 use crate::clock::Clock;
-use crate::key::{KeyFacts, Nonces, PrivateKey};
+use crate::creation;
+use crate::key::Nonces;
 use crate::keyring::Keyring;
 use crate::kms::{Kms, RelayLines, TrustRoots};
 use crate::labels::Labels;
@@ -26,9 +27,9 @@ use nitro_signer_shared::claims::{Claims, KeyClaims};
 use nitro_signer_shared::frame::{self, Body};
 use nitro_signer_shared::manifest::{Manifest, ManifestHash};
 use nitro_signer_shared::message::{
-    CreatedKey, Credentials, MAX_RECORD_BATCH_BYTES, MAX_RECORDS_PER_BATCH, MAX_TRANSACTION,
-    Origin, RecordsLoaded, RefusedRecord, Request, RequestFrame, Response, ResponseFrame,
-    SignedTransaction, State, Status,
+    CreatedKey, Credentials, MAX_RECORD_BATCH_BYTES, MAX_RECORDS_PER_BATCH, RecordsLoaded,
+    RefusedRecord, Request, RequestFrame, Response, ResponseFrame, SignedTransaction, State,
+    Status,
 };
 use nitro_signer_shared::proof::{ClientProof, Intent};
 use nitro_signer_shared::refusal::{Refusal, RefusalCode};
@@ -36,7 +37,6 @@ use serde::Deserialize;
 use serde_bytes::ByteBuf;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use zeroize::Zeroizing;
 
 /// The enclave's service, shared by all connections.
 pub struct Service {
@@ -64,9 +64,19 @@ struct Measured {
     module: MeasuredModule,
     terms: Result<Terms, Refusal>,
     credentials: RwLock<Option<Arc<Credentials>>>,
+    /// Why the last vault that was shown did not open: it exists, so none is made in its place.
+    unopened: RwLock<Option<Refusal>>,
 }
 
 impl Measured {
+    fn unopened(&self) -> Option<Refusal> {
+        self.unopened.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note_unopened(&self, refusal: Refusal) {
+        *self.unopened.write().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
+    }
+
     /// What the manifest says, if it loaded. If not, nothing is served until power-off.
     fn terms(&self) -> Result<&Terms, Refusal> {
         self.terms.as_ref().map_err(Clone::clone)
@@ -92,6 +102,8 @@ struct Terms {
 /// An open vault and the keys under it.
 struct Open {
     vault: VaultKey,
+    /// SHA-256 of the header it was opened from.
+    header: B256,
     keys: Mutex<Keyring>,
 }
 
@@ -195,7 +207,7 @@ impl Service {
             Request::Attest { nonce } => {
                 let nonce = Nonce::parse(nonce.into_vec())?;
                 let measured = self.measured()?;
-                let claims = self.claims(&measured)?;
+                let claims = self.claims(&measured).await?;
                 attest(&measured.module, &claims, nonce).await.map(Response::Attestation)
             }
             Request::SignTransaction { key, payload } => {
@@ -229,7 +241,7 @@ impl Service {
         if self.mode == Mode::Debug {
             return Err(RefusalCode::DebugMode.into());
         }
-        let _moving = self.transition.lock().await;
+        let Ok(_moving) = self.transition.try_lock() else { return Err(RefusalCode::Busy.into()) };
         let measured = match self.life() {
             Life::Cold => {
                 let measured = Arc::new(self.measure(manifest).await?);
@@ -243,18 +255,24 @@ impl Service {
         }
         measured.replace_credentials(credentials);
         let terms = measured.terms()?;
-        let (Life::Measured(_), Some(stored)) = (self.life(), vault) else {
-            return Ok(self.life().state());
+        let stored = match (self.life(), vault) {
+            (Life::Measured(_), Some(stored)) => stored,
+            (Life::Ready(_, open), Some(other)) if sha256(other) != open.header => {
+                return Err(RefusalCode::VaultExists.into());
+            }
+            (life, _) => return Ok(life.state()),
         };
         self.enter(Life::Opening(measured.clone()));
         match vault::open(&self.kms(&measured, terms)?, &terms.manifest, stored).await {
             Ok(vault) => {
                 tracing::info!(fingerprint = %vault.fingerprint(), "the vault is open");
-                let open = Arc::new(Open { vault, keys: Mutex::default() });
+                let (header, keys) = (sha256(stored), Mutex::default());
+                let open = Arc::new(Open { vault, header, keys });
                 self.enter(Life::Ready(measured, open));
                 Ok(State::Ready)
             }
             Err(refusal) => {
+                measured.note_unopened(refusal.clone());
                 self.enter(Life::Measured(measured));
                 Err(refusal)
             }
@@ -263,25 +281,33 @@ impl Service {
 
     /// Measured first, parsed after: whatever the bytes are, PCR16 names them.
     async fn measure(&self, manifest: &[u8]) -> Result<Measured, Refusal> {
-        let (module, hash) = (self.module.clone(), ManifestHash::of(manifest));
-        let module = tokio::task::spawn_blocking(move || module.measure(&hash))
-            .await
-            .map_err(|_| Refusal::from(RefusalCode::Internal))?
-            .map_err(|e| Refusal::new(RefusalCode::SecureModule, e.to_string()))?;
-        tracing::info!(manifest = %hash, "the manifest is measured and locked");
-        Ok(Measured { module, terms: Terms::load(manifest), credentials: RwLock::new(None) })
+        let (module, manifest) = (self.module.clone(), manifest.to_vec());
+        let measuring = move || {
+            let hash = ManifestHash::of(&manifest);
+            let module = module
+                .measure(&hash)
+                .map_err(|e| Refusal::new(RefusalCode::SecureModule, e.to_string()))?;
+            tracing::info!(manifest = %hash, "the manifest is measured and locked");
+            let (credentials, unopened) = Default::default();
+            Ok(Measured { module, terms: Terms::load(&manifest), credentials, unopened })
+        };
+        blocking(measuring).await?
     }
 
     async fn create_vault(&self, asking: Asking<'_>) -> Result<Vec<u8>, Refusal> {
         let measured = self.measured()?;
         let terms = measured.terms()?;
-        let intent = Intent::create_vault(terms.manifest.vault.as_str());
-        let caller = self.authenticate(&measured, terms, asking, &intent)?;
-        let approved = terms.policy.approve_create_vault(&caller, self.clock.now_s())?;
+        // Before a proof is used up for nothing.
         let Ok(_moving) = self.transition.try_lock() else { return Err(RefusalCode::Busy.into()) };
         if !matches!(self.life(), Life::Measured(_)) {
             return Err(RefusalCode::VaultExists.into());
         }
+        if let Some(refusal) = measured.unopened() {
+            return Err(refusal);
+        }
+        let intent = Intent::create_vault(terms.manifest.vault.as_str());
+        let caller = self.authenticate(&measured, terms, asking, &intent)?;
+        let approved = terms.policy.approve_create_vault(&caller, self.clock.now_s())?;
         vault::create(approved, &self.kms(&measured, terms)?, &terms.manifest).await
     }
 
@@ -291,8 +317,7 @@ impl Service {
             return Err(RefusalCode::TooLarge.into());
         }
         let (_, open) = self.ready()?;
-        let loaded = tokio::task::spawn_blocking(move || open.load(&records)).await;
-        loaded.map_err(|_| RefusalCode::Internal.into())
+        blocking(move || open.load(&records)).await
     }
 
     async fn create_key(
@@ -307,17 +332,12 @@ impl Service {
         let intent = Intent::create_key(labels.as_map(), nonce.as_bytes());
         let caller = self.authenticate(&measured, terms, asking, &intent)?;
         let now = self.clock.now_s();
-        let new = terms.policy.approve_create_key(&caller, labels, now)?.into_inner();
-        let private = generate(&measured.module)?;
-        let facts = KeyFacts {
-            address: private.address(),
-            origin: Origin::Generated,
-            creator: new.creator.to_string(),
-            created: new.created,
-            labels: new.labels.into_map(),
-        };
-        let key = HeldKey { private, facts };
-        let (record_id, salt) = (random_id()?, random_salt()?);
+        let approved = terms.policy.approve_create_key(&caller, labels, now)?;
+        let module = measured.module.clone();
+        let key = blocking(move || creation::create_key(approved, &module)).await??;
+        lock(&open.keys).await_key(key.facts.address).map_err(|_| RefusalCode::Capacity)?;
+        let record_id = RecordId::from(*creation::kernel_random()?);
+        let salt = FixedBytes::from(*creation::kernel_random()?);
         let record = record::seal(&open.vault, &key, record_id, salt)
             .map_err(|_| Refusal::from(RefusalCode::Internal))?;
         let facts = key.facts;
@@ -352,18 +372,17 @@ impl Service {
     ) -> Result<SignedTransaction, Refusal> {
         let (measured, open) = self.ready()?;
         let terms = measured.terms()?;
-        if payload.len() > MAX_TRANSACTION {
-            return Err(RefusalCode::TooLarge.into());
-        }
         let transaction = UnsignedTransaction::parse(payload)?;
         let intent = Intent::sign_transaction(address, transaction.signing_hash());
         let caller = self.authenticate(&measured, terms, asking, &intent)?;
-        let key = lock(&open.keys).get(&address).ok_or(RefusalCode::UnknownKey)?;
-        let now = self.clock.now_s();
-        let approved = terms.policy.approve_transaction(&caller, &key.facts, transaction, now)?;
+        let key = open.key(&address).ok_or(RefusalCode::UnknownKey)?;
+        let (now, is_held) = (self.clock.now_s(), |a: &Address| open.key(a).is_some());
+        let policy = &terms.policy;
+        let approved =
+            policy.approve_transaction(&caller, &key.facts, transaction, is_held, now)?;
         let hedge;
         let nonces = if terms.manifest.switches.hedged_nonces {
-            hedge = kernel_random::<32>()?;
+            hedge = creation::kernel_random()?;
             Nonces::Hedged(&hedge)
         } else {
             Nonces::Deterministic
@@ -382,15 +401,15 @@ impl Service {
         terms.callers.authenticate(asking.asserted, asking.proofs, intent, manifest, now)
     }
 
-    fn claims(&self, measured: &Measured) -> Result<Claims, Refusal> {
+    async fn claims(&self, measured: &Measured) -> Result<Claims, Refusal> {
         let manifest = &measured.terms()?.manifest;
         let life = self.life();
-        let (vault_fingerprint, keys, keys_root) = match &life {
+        let (vault_fingerprint, (keys, keys_root)) = match &life {
             Life::Ready(_, open) => {
-                let mut keys = lock(&open.keys);
-                (Some(open.vault.fingerprint()), keys.len() as u64, keys.root())
+                let (open, fingerprint) = (open.clone(), open.vault.fingerprint());
+                (Some(fingerprint), blocking(move || lock(&open.keys).count_and_root()).await?)
             }
-            _ => (None, 0, Keyring::default().root()),
+            _ => (None, Keyring::default().count_and_root()),
         };
         Ok(Claims {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -432,7 +451,9 @@ impl Service {
     fn ready(&self) -> Result<(Arc<Measured>, Arc<Open>), Refusal> {
         match self.life() {
             Life::Ready(measured, open) => Ok((measured, open)),
-            Life::Measured(_) => Err(RefusalCode::NoVault.into()),
+            Life::Measured(measured) => {
+                Err(measured.unopened().unwrap_or_else(|| RefusalCode::NoVault.into()))
+            }
             Life::Cold | Life::Opening(_) => Err(RefusalCode::NotReady.into()),
         }
     }
@@ -467,6 +488,10 @@ impl Terms {
 }
 
 impl Open {
+    fn key(&self, address: &Address) -> Option<Arc<HeldKey>> {
+        lock(&self.keys).get(address)
+    }
+
     /// Opens records and holds their keys; one that does not open is named and passed over.
     fn load(&self, records: &[ByteBuf]) -> RecordsLoaded {
         let mut loaded = RecordsLoaded { accepted: 0, refused: Vec::new() };
@@ -483,35 +508,11 @@ impl Open {
     }
 }
 
-/// A new private key: HKDF over the secure module's and the kernel's randomness, so that neither
-/// alone decides it.
-fn generate(module: &MeasuredModule) -> Result<PrivateKey, Refusal> {
-    let from_module =
-        module.random().map_err(|e| Refusal::new(RefusalCode::SecureModule, e.to_string()))?;
-    let mut secret = from_module;
-    secret.extend_from_slice(kernel_random::<32>()?.as_slice());
-    // The chance that one derivation is no key is 2^-128; the counter makes it nobody's problem.
-    (0u8..=255)
-        .find_map(|n| {
-            let material = crate::derive::derive::<32>(&secret, b"nitro-signer/key/v1", &[&[n]]);
-            PrivateKey::from_material(&material)
-        })
-        .ok_or_else(|| RefusalCode::Internal.into())
-}
-
-fn random_id() -> Result<RecordId, Refusal> {
-    kernel_random::<16>().map(|b| RecordId::from(*b))
-}
-
-fn random_salt() -> Result<FixedBytes<32>, Refusal> {
-    kernel_random::<32>().map(|b| FixedBytes::from(*b))
-}
-
-fn kernel_random<const N: usize>() -> Result<Zeroizing<[u8; N]>, Refusal> {
-    let mut bytes = Zeroizing::new([0; N]);
-    aws_lc_rs::rand::fill(bytes.as_mut_slice())
-        .map_err(|_| Refusal::from(RefusalCode::Internal))?;
-    Ok(bytes)
+/// Runs what blocks or computes for long where it holds up no other request.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Refusal> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| RefusalCode::Internal.into())
 }
 
 fn sha256(bytes: &[u8]) -> B256 {

@@ -5,7 +5,7 @@
 //! listens. Everything a host could choose is a value of `main`, never a setting.
 
 use crate::clock::{self, Clock};
-use crate::entropy::{self, RandomPool, SeedError};
+use crate::entropy::SeededModule;
 use crate::kms::{RelayLines, TrustRoots};
 use crate::nsm::{Mode, Module, ModuleError};
 use crate::server::{self, Listener};
@@ -13,11 +13,9 @@ use crate::service::Service;
 use std::sync::Arc;
 
 /// What `main` chooses.
-pub struct Parts<R, L, P> {
-    /// The secure module.
-    pub module: Module,
-    /// Where its random numbers go.
-    pub pool: P,
+pub struct Parts<R, L> {
+    /// The secure module, after the random pool was fed from it.
+    pub module: SeededModule,
     /// The certificate authorities KMS may be certified by.
     pub roots: TrustRoots,
     /// The port for request frames.
@@ -28,31 +26,24 @@ pub struct Parts<R, L, P> {
 
 /// Why the enclave does not start.
 #[derive(Debug, thiserror::Error)]
-#[allow(missing_docs)]
-pub enum StartError {
-    #[error(transparent)]
-    Seed(#[from] SeedError),
-    #[error(transparent)]
-    Module(#[from] ModuleError),
-}
+#[error("the secure module does not serve")]
+pub struct StartError(#[from] ModuleError);
 
 /// Starts the enclave and serves for as long as the process lives.
 ///
 /// # Errors
 /// [`StartError`] before the first request is read; the process must end.
-pub async fn run<R: Listener, L: Listener, P: RandomPool>(
-    parts: Parts<R, L, P>,
-) -> Result<(), StartError> {
-    entropy::seed(&parts.module, &parts.pool)?;
-    parts.module.check_manifest_pcr()?;
-    let mode = parts.module.mode()?;
+pub async fn run<R: Listener, L: Listener>(parts: Parts<R, L>) -> Result<(), StartError> {
+    let module = parts.module.into_module();
+    module.check_manifest_pcr()?;
+    let mode = module.mode()?;
     if mode == Mode::Debug {
         tracing::warn!("debug mode: no key will be released to this enclave");
     }
-    let clock = Clock::start(&parts.module)?;
-    keep_time(clock.clone(), parts.module.clone());
+    let clock = Clock::start(&module)?;
+    keep_time(clock.clone(), module.clone());
     let lines = RelayLines::accept(parts.lines);
-    let service = Service::new(parts.module, mode, clock, lines, parts.roots)?;
+    let service = Service::new(module, mode, clock, lines, parts.roots)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "listening");
     server::serve(parts.requests, Arc::new(service)).await;
     Ok(())

@@ -59,7 +59,7 @@ pub struct Claims {
     pub version: String,
     /// SHA-384 of the measured manifest; PCR16 says the same.
     pub manifest_hash: FixedBytes<48>,
-    /// The manifest's own version number, if it could be read.
+    /// The manifest's own version number.
     pub manifest_version: u64,
     /// The deployment's id.
     pub deployment: String,

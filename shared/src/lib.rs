@@ -5,6 +5,7 @@
 //! reads a clock, or draws randomness: callers pass those in.
 
 pub mod attestation;
+mod bounded;
 pub mod claims;
 pub mod cms;
 pub mod frame;

@@ -4,8 +4,9 @@
 //! two files that mean the same are two manifests. The format is CBOR, written by
 //! `nitro-signer manifest build` from a folder that people edit.
 
+use crate::attestation::pcr::{self, Pcr};
 use alloy_primitives::{Address, B256, FixedBytes};
-use aws_lc_rs::digest::{Context, SHA384, digest};
+use aws_lc_rs::digest::{Context, SHA384};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -21,6 +22,8 @@ pub const MANIFEST_PCR: u16 = 16;
 const MAX_CLIENTS: usize = 1_000;
 const MAX_ADDRESSES: usize = 10_000;
 const MAX_GROUPS: usize = 64;
+const MAX_ABIS: usize = 256;
+const MAX_SIBLINGS: usize = 16;
 const HASH_DOMAIN: &[u8] = b"nitro-signer/manifest/v1";
 
 /// SHA-384 of `"nitro-signer/manifest/v1" || the manifest's exact bytes`: what PCR16 is extended
@@ -46,10 +49,8 @@ impl ManifestHash {
 
     /// PCR16 after an extension of zeros with this hash: SHA-384(0^48 || hash).
     #[must_use]
-    pub fn pcr16(&self) -> [u8; 48] {
-        let mut pcr = [0u8; 48];
-        pcr.copy_from_slice(digest(&SHA384, &[[0u8; 48], self.0.0].concat()).as_ref());
-        pcr
+    pub fn pcr16(&self) -> Pcr {
+        pcr::extend(&pcr::ZERO, self.0.as_slice())
     }
 
     /// The salt of the client proofs' EIP-712 domain: the hash's first 32 bytes.
@@ -114,11 +115,12 @@ pub struct Manifest {
     pub addresses: Vec<AddressEntry>,
     /// The policy, in Cedar.
     pub policy: String,
-    /// Contract ABIs by which calldata is decoded, as JSON text.
+    /// Contract ABIs, as JSON text; at most 256. Reserved: no calldata is decoded yet.
     pub abis: Vec<String>,
     /// What is off unless named here.
     pub switches: Switches,
-    /// Other images that may open the vault during an upgrade.
+    /// Other images that may open the vault during an upgrade; at most 16. Reserved: nothing reads
+    /// them yet.
     pub siblings: Vec<Sibling>,
 }
 
@@ -154,7 +156,8 @@ pub struct AddressEntry {
     pub name: Name,
     /// The groups it is in.
     pub groups: Vec<Name>,
-    /// The decimals of the token at this address, if it is one: 0 to 36.
+    /// The decimals of the token at this address, if it is one: 0 to 36. Reserved: no rule sees
+    /// them yet.
     pub decimals: Option<u8>,
 }
 
@@ -163,13 +166,13 @@ pub struct AddressEntry {
 #[serde(deny_unknown_fields, default)]
 #[allow(clippy::struct_excessive_bools)]
 pub struct Switches {
-    /// Keys made elsewhere may be brought in.
+    /// Keys made elsewhere may be brought in. Reserved: not served yet.
     pub import: bool,
-    /// Bare 32-byte digests may be signed.
+    /// Bare 32-byte digests may be signed. Reserved: not served yet.
     pub raw_digests: bool,
-    /// Legacy transactions without a chain id may be signed.
+    /// Legacy transactions without a chain id may be signed. Reserved: not served yet.
     pub unprotected_legacy: bool,
-    /// EIP-7702 authorizations and transactions may be signed.
+    /// EIP-7702 transactions may be signed.
     pub delegation: bool,
     /// Signature nonces mix in fresh randomness (RFC 6979, section 3.6).
     pub hedged_nonces: bool,
@@ -217,7 +220,7 @@ impl Manifest {
     /// The one KMS key that wraps the vault's secret.
     #[must_use]
     pub fn wrapping_key(&self) -> &KeyArn {
-        // `check` demands exactly one, and `parse` and `to_bytes` are the ways in and out.
+        // `parse` demands exactly one; who fills in the fields by hand must too.
         &self.wrapping_keys[0]
     }
 
@@ -234,6 +237,8 @@ impl Manifest {
         at_most("clients", self.clients.len(), MAX_CLIENTS)?;
         at_most("asserted", self.asserted.len(), MAX_CLIENTS)?;
         at_most("addresses", self.addresses.len(), MAX_ADDRESSES)?;
+        at_most("abis", self.abis.len(), MAX_ABIS)?;
+        at_most("siblings", self.siblings.len(), MAX_SIBLINGS)?;
         distinct("clients", "name", self.clients.iter().map(|c| &c.name))?;
         distinct("clients", "public key", self.clients.iter().map(|c| c.public_key))?;
         distinct("asserted", "name", self.asserted.iter().map(|a| &a.name))?;

@@ -5,6 +5,7 @@
 //! attestation document or a signature in it says otherwise. Messages travel as CBOR in
 //! [frames](crate::frame); an unknown field or a byte left over refuses the whole message.
 
+use crate::bounded;
 use crate::proof::ClientProof;
 use crate::refusal::{Refusal, RefusalCode};
 use crate::secret::SecretString;
@@ -20,6 +21,8 @@ pub const RELAY_PORT: u32 = 5001;
 
 /// The most proofs a request may carry. One is used today; several will be approvals.
 pub const MAX_PROOFS: usize = 16;
+/// The most labels a key may have.
+pub const MAX_LABELS: usize = 32;
 /// The most records in one [`Request::LoadRecords`].
 pub const MAX_RECORDS_PER_BATCH: usize = 1_000;
 /// The most bytes of records in one [`Request::LoadRecords`].
@@ -47,6 +50,7 @@ pub struct RequestFrame {
     /// is worth; policy sees it as an `AssertedClient`.
     pub asserted: Option<String>,
     /// Proofs by client keys; at most [`MAX_PROOFS`].
+    #[serde(deserialize_with = "bounded::list::<_, _, MAX_PROOFS>")]
     pub proofs: Vec<ClientProof>,
     /// What is asked.
     pub request: Request,
@@ -90,6 +94,7 @@ pub enum Request {
     /// the others serve. A record that is held already is accepted again without effect.
     LoadRecords {
         /// At most [`MAX_RECORDS_PER_BATCH`] and [`MAX_RECORD_BATCH_BYTES`].
+        #[serde(deserialize_with = "bounded::list::<_, _, MAX_RECORDS_PER_BATCH>")]
         records: Vec<ByteBuf>,
     },
     /// Makes a new vault under the manifest's KMS key. Needs a client proof. The vault serves
@@ -98,7 +103,8 @@ pub enum Request {
     /// Makes a new key. Needs a client proof. The key serves once its record is stored and given
     /// back by [`Request::LoadRecords`].
     CreateKey {
-        /// What policy may see of the key; fixed for its life.
+        /// What policy may see of the key; fixed for its life; at most [`MAX_LABELS`].
+        #[serde(deserialize_with = "bounded::texts::<_, MAX_LABELS>")]
         labels: BTreeMap<String, String>,
         /// The caller's nonce, [`MIN_NONCE`] to [`MAX_NONCE`] bytes, for the attested answer.
         nonce: ByteBuf,

@@ -99,7 +99,7 @@ refusal_codes! {
     NotReady = "not_ready", 503, -32010;
     /// The vault exists already. Nothing was changed.
     VaultExists = "vault_exists", 409, -32011;
-    /// No vault exists yet. Create one with `nitro-signer vault create`.
+    /// No vault is open. See `nitro-signer status`; if none was ever made, `nitro-signer vault create` makes one.
     NoVault = "no_vault", 409, -32011;
     /// This enclave was measured with another manifest. Stop and start it to load a new one.
     ManifestConflict = "manifest_conflict", 409, -32011;

@@ -3,7 +3,7 @@
 //! Over Unix sockets it is the local stack's enclave process; over channels it is an enclave
 //! inside a test, whose parent the test plays.
 
-use nitro_signer_enclave::entropy::RandomPool;
+use nitro_signer_enclave::entropy::{self, RandomPool};
 use nitro_signer_enclave::kms::TrustRoots;
 use nitro_signer_enclave::nsm::{Module, SecureModule};
 use nitro_signer_enclave::server::{Listener, Peer};
@@ -73,8 +73,7 @@ pub async fn run_on_sockets(
     roots: TrustRoots,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let parts = Parts {
-        module: Module::new(module),
-        pool: SeededPool,
+        module: entropy::seed(Module::new(module), &SeededPool)?,
         roots,
         requests: UnixDoor::bind(&dir.join("5000.sock"))?,
         lines: UnixDoor::bind(&dir.join("5001.sock"))?,
@@ -97,9 +96,9 @@ impl EnclaveInTest {
     pub async fn start(module: impl SecureModule, roots: TrustRoots) -> Self {
         let (requests, request_door) = mpsc::channel(8);
         let (lines, line_door) = mpsc::channel(8);
+        let module = entropy::seed(Module::new(module), &SeededPool).expect("gives numbers");
         let parts = Parts {
-            module: Module::new(module),
-            pool: SeededPool,
+            module,
             roots,
             requests: ChannelDoor(Mutex::new(request_door)),
             lines: ChannelDoor(Mutex::new(line_door)),

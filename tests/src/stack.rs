@@ -17,7 +17,8 @@ use nitro_signer_shared::secret::SecretString;
 use serde::{Deserialize, Serialize};
 use std::error::Error;
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -144,11 +145,11 @@ impl Stack {
         self.wait("the enclave to listen", || socket.exists()).await?;
         let config = text(self.dir.join("parent.toml"));
         self.start_part("parent", &["parent", "--config", &config])?;
-        let ops: SocketAddr = self.file.ops_url.trim_start_matches("http://").parse()?;
-        let listening = || std::net::TcpStream::connect(ops).is_ok();
-        self.wait("the parent to listen", listening).await?;
         let https: SocketAddr = self.file.url.trim_start_matches("https://").parse()?;
-        self.wait("the parent to serve", || std::net::TcpStream::connect(https).is_ok()).await
+        self.wait("the parent to serve", || TcpStream::connect(https).is_ok()).await?;
+        let ops: SocketAddr = self.file.ops_url.trim_start_matches("http://").parse()?;
+        let configured = || probe(ops).is_ok_and(|answer| answer.contains("no_vault"));
+        self.wait("the enclave to measure its manifest", configured).await
     }
 
     fn start_part(&mut self, name: &'static str, arguments: &[&str]) -> Outcome<()> {
@@ -213,7 +214,6 @@ fn fresh_folder(dir: &Path) -> Outcome<PathBuf> {
 }
 
 fn write_secret(path: &Path, text: &str) -> Outcome<()> {
-    use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
     let mut options = fs::OpenOptions::new();
     let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
@@ -247,6 +247,16 @@ impl AccessKey {
         let Self { id, secret } = self;
         format!("access_key_id = \"{id}\"\nsecret_access_key = \"{secret}\"\n")
     }
+}
+
+/// What the parent's readiness probe answers.
+fn probe(ops: SocketAddr) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(ops)?;
+    stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+    stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: ops\r\nconnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.take(65_536).read_to_string(&mut answer)?;
+    Ok(answer)
 }
 
 fn free_address() -> Outcome<SocketAddr> {

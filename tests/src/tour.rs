@@ -40,7 +40,7 @@ impl Tour<'_> {
 
         let vault = self.cli(&["vault", "create"], None)?;
         self.say(&format!(
-            "The operator proved himself to the enclave and had the vault made: {}",
+            "The enclave verified the proof of the operator, who had the vault made: {}",
             text(&vault, "vault")
         ));
         println!(

@@ -163,6 +163,29 @@ async fn no_vault_is_made_without_an_authorised_client() {
 }
 
 #[tokio::test]
+async fn a_vault_that_did_not_open_is_not_replaced() {
+    let world = World::start().await;
+    let vault = world.create_vault(&world.enclave().await).await;
+    let enclave = world.enclave().await;
+    let cut = world.configure(&enclave, &world.manifest_bytes, Some(&vault[1..])).await;
+    refused(cut, RefusalCode::VaultInvalid);
+    let made = enclave.ask_as(None, vec![world.vault_proof()], Request::CreateVault {}).await;
+    refused(made, RefusalCode::VaultInvalid);
+    refused(enclave.ask(Request::ListKeys { after: None }).await, RefusalCode::VaultInvalid);
+    world.open(&enclave, &vault).await;
+}
+
+#[tokio::test]
+async fn once_ready_another_vault_is_refused() {
+    let world = World::start().await;
+    let other = world.create_vault(&world.enclave().await).await;
+    let (enclave, vault) = world.ready().await;
+    let outcome = world.configure(&enclave, &world.manifest_bytes, Some(&other)).await;
+    refused(outcome, RefusalCode::VaultExists);
+    world.open(&enclave, &vault).await;
+}
+
+#[tokio::test]
 async fn an_open_vault_is_not_replaced() {
     let world = World::start().await;
     let (enclave, _) = world.ready().await;
@@ -294,9 +317,11 @@ async fn batches_beyond_their_bounds_are_refused_whole() {
     let (enclave, _) = world.ready().await;
     let many = vec![ByteBuf::from(vec![0]); 1_001];
     let large = vec![ByteBuf::from(vec![0; 600_000]); 2];
-    for records in [many, large] {
-        refused(enclave.ask(Request::LoadRecords { records }).await, RefusalCode::TooLarge);
+    for (records, code) in [(many, RefusalCode::MalformedRequest), (large, RefusalCode::TooLarge)] {
+        refused(enclave.ask(Request::LoadRecords { records }).await, code);
     }
+    let full = vec![ByteBuf::from(vec![0]); 1_000];
+    assert_eq!(world::load_any(&enclave, full).await.refused.len(), 1_000);
 }
 
 // ---- who asks ------------------------------------------------------------------------------
@@ -318,6 +343,8 @@ async fn a_claimed_client_needs_a_proof_that_fits() {
     for (proofs, code) in cases {
         refused(enclave.ask_as(None, proofs, request()).await, code);
     }
+    let many = std::iter::repeat_with(|| world.key_proof()).take(17).collect();
+    refused(enclave.ask_as(None, many, request()).await, RefusalCode::MalformedRequest);
     let proof = world.key_proof();
     enclave.ask_as(None, vec![proof.clone()], request()).await.expect("the right one serves");
     let replayed = enclave.ask_as(None, vec![proof], request()).await;

@@ -135,7 +135,6 @@ impl Connector {
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|_| ConnectFailure::Http)?;
-        let driver = tokio::spawn(connection);
         let answer = async {
             let response = sender.send_request(request).await.map_err(|_| ConnectFailure::Http)?;
             let (parts, body) = response.into_parts();
@@ -148,10 +147,14 @@ impl Connector {
             })?;
             let response = http::Response::from_parts(parts, SdkBody::from(body.to_bytes()));
             HttpResponse::try_from(response).map_err(|_| ConnectFailure::Http)
+        };
+        // The connection is driven while the answer is awaited, and dropped with it.
+        let mut connection = std::pin::pin!(connection);
+        let mut answer = std::pin::pin!(answer);
+        tokio::select! {
+            answer = &mut answer => answer,
+            _ = &mut connection => answer.await,
         }
-        .await;
-        driver.abort();
-        answer
     }
 
     /// The request in origin form, if it is for exactly our host.

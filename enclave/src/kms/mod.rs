@@ -149,7 +149,11 @@ impl Kms {
         &self,
         context: &EncryptionContext,
     ) -> Result<(Vec<u8>, ReleasedSecret), KmsError> {
-        self.call(&Call::Generate, context).await
+        let (blob, secret) = self.call(&Call::Generate, context).await?;
+        if blob.is_empty() || blob.len() > MAX_BLOB {
+            return Err(KmsError::Rejected("no ciphertext blob of a length KMS gives"));
+        }
+        Ok((blob, secret))
     }
 
     /// Has KMS open a blob: Decrypt with Recipient.
@@ -217,12 +221,8 @@ impl Kms {
                 let request = self.client.generate_data_key().key_id(key);
                 let request = request.key_spec(DataKeySpec::Aes256).set_encryption_context(context);
                 let answer = request.recipient(recipient).send().await.map_err(|e| classify(&e))?;
-                let blob = answer.ciphertext_blob.map(Blob::into_inner).unwrap_or_default();
-                if blob.is_empty() || blob.len() > MAX_BLOB {
-                    return Err(KmsError::Rejected("no ciphertext blob of a length KMS gives"));
-                }
                 Ok(Answer {
-                    blob,
+                    blob: answer.ciphertext_blob.map(Blob::into_inner).unwrap_or_default(),
                     key_id: answer.key_id,
                     has_plaintext: answer.plaintext.is_some(),
                     enveloped: answer.ciphertext_for_recipient,
@@ -233,7 +233,7 @@ impl Kms {
                 let request = request.set_encryption_context(context).recipient(recipient);
                 let answer = request.send().await.map_err(|e| classify(&e))?;
                 Ok(Answer {
-                    blob: blob.to_vec(),
+                    blob: vec![],
                     key_id: answer.key_id,
                     has_plaintext: answer.plaintext.is_some(),
                     enveloped: answer.ciphertext_for_recipient,
@@ -268,6 +268,7 @@ enum Call<'a> {
 
 /// What is looked at of KMS's answer.
 struct Answer {
+    /// Empty but for what was generated.
     blob: Vec<u8>,
     key_id: Option<String>,
     has_plaintext: bool,

@@ -19,8 +19,8 @@ use tokio::sync::{Mutex, mpsc};
 const IDLE_LINES: usize = 8;
 /// How long to wait for a line before giving up.
 const LINE_WAIT: Duration = Duration::from_secs(5);
-/// How long the parent may take to join a line.
-const JOIN_WAIT: Duration = Duration::from_secs(15);
+/// How long the parent may take to join a line; then the next one is tried.
+const JOIN_WAIT: Duration = Duration::from_secs(3);
 
 /// Idle lines, ready to be joined. Clones share them.
 #[derive(Clone)]
@@ -71,9 +71,9 @@ impl RelayLines {
                 Ok(Ok(0)) => return Ok(line),
                 Ok(Ok(1)) => return Err(LineFailure::NotAllowed),
                 Ok(Ok(_)) => return Err(LineFailure::Unreachable),
-                // Closed while it lay idle: the parent was restarted, say. The next may live.
-                Ok(Err(_)) => {}
-                Err(_) => return Err(LineFailure::Line),
+                // Silent, or closed while it lay idle: the parent was restarted, say. The next
+                // may live.
+                Ok(Err(_)) | Err(_) => {}
             }
         }
         Err(LineFailure::Line)

@@ -5,9 +5,10 @@
 //! knows. Without that, a `forbid` with a misspelt address would protect nothing, silently.
 
 use super::roster::Roster;
-use cedar_policy::{PolicyId, PolicySet, Schema, ValidationMode, Validator};
+use cedar_policy::{Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
 use miette::Diagnostic;
 use nitro_signer_shared::refusal::{Refusal, RefusalCode};
+use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 
 const SCHEMA: &str = include_str!("schema.cedarschema");
@@ -71,6 +72,7 @@ impl Rules {
                     places.error(policy.id(), None, format!("{literal}: {reason}"))
                 })?;
             }
+            check_texts(policy).map_err(|reason| places.error(policy.id(), None, reason))?;
         }
         let names = places.0.into_iter().map(|(id, place)| (id, place.name)).collect();
         Ok(Self { set, names })
@@ -79,6 +81,33 @@ impl Rules {
     /// What people call this rule.
     pub(super) fn name(&self, id: &PolicyId) -> &str {
         self.names.get(id).map_or("a rule", String::as_str)
+    }
+}
+
+/// The only text that a rule can compare is an amount's `hex`, so a text of another form would
+/// silently never match, and so would most patterns.
+fn check_texts(policy: &Policy) -> Result<(), String> {
+    let rule = policy.to_json().map_err(|e| e.to_string())?;
+    check_texts_in(&rule)
+}
+
+/// Walks Cedar's JSON form, in which a text is `{"Value": "…"}` and nothing else is.
+fn check_texts_in(node: &Value) -> Result<(), String> {
+    let digit = |c: u8| c.is_ascii_digit() || (b'a'..=b'f').contains(&c);
+    match node {
+        Value::Object(fields) => {
+            if fields.contains_key("like") {
+                return Err("write == with an exact amount; `like` is not served".to_owned());
+            }
+            match fields.get("Value") {
+                Some(Value::String(text)) if text.len() != 64 || !text.bytes().all(digit) => {
+                    Err(format!("{text:?}: write an exact amount as 64 lower-case hex digits"))
+                }
+                _ => fields.values().try_for_each(check_texts_in),
+            }
+        }
+        Value::Array(items) => items.iter().try_for_each(check_texts_in),
+        _ => Ok(()),
     }
 }
 

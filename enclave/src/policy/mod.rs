@@ -104,16 +104,18 @@ impl Policy {
         })
     }
 
-    /// Decides whether `caller` may have `key` sign this transaction.
+    /// Decides whether `caller` may have `key` sign this transaction. `is_held` says which
+    /// accounts' keys this enclave holds.
     ///
     /// # Errors
-    /// `PolicyDenied`, `PolicyError`, `ProofRequired` where the key's own account is delegated, or
+    /// `PolicyDenied`, `PolicyError`, `ProofRequired` where a held key's account is delegated, or
     /// `InvalidTransaction` if no rule can be asked about its numbers.
     pub fn approve_transaction(
         &self,
         caller: &Caller,
         key: &KeyFacts,
         transaction: UnsignedTransaction,
+        is_held: impl Fn(&Address) -> bool,
         now_s: u64,
     ) -> Result<Approved<TransactionFrom>, Refusal> {
         let action = context::action(&transaction);
@@ -122,8 +124,9 @@ impl Policy {
                 "the manifest's switch `delegation` is off, so nothing of EIP-7702 is signed";
             return Err(Refusal::new(RefusalCode::PolicyDenied, text));
         }
-        // Others' authorizations only pay their gas; the key's own changes the account itself.
-        if transaction.delegations().iter().any(|d| d.authority == key.address) {
+        // Strangers' authorizations cost no more than their gas; one of a key that is held here
+        // changes what that account is.
+        if transaction.delegations().iter().any(|d| is_held(&d.authority)) {
             caller.proved()?;
         }
         let context = TransactionContext::of(&transaction, key.address, now_s)?;

@@ -132,10 +132,8 @@ impl Roster {
 }
 
 fn address(entry: &AddressEntry, ids: &Ids) -> Entity {
-    let name = RestrictedExpression::new_string(entry.name.to_string());
     let parents = entry.groups.iter().map(|g| ids.of(Type::AddressGroup, g.as_str())).collect();
-    Entity::new(ids.address(entry.address), [("name".to_owned(), name)].into(), parents)
-        .expect("a string is a value")
+    Entity::new_no_attrs(ids.address(entry.address), parents)
 }
 
 fn listed(known: bool, list: &str) -> Result<(), String> {

@@ -47,6 +47,15 @@ pub(crate) fn private_key() -> PrivateKey {
     PrivateKey::from_material(&[KEY; 32]).unwrap()
 }
 
+/// The treasury's key and one more are held.
+fn is_held(address: &Address) -> bool {
+    [key().address, other_key().address()].contains(address)
+}
+
+fn other_key() -> PrivateKey {
+    PrivateKey::from_material(&[0x78; 32]).unwrap()
+}
+
 fn labels() -> Labels {
     Labels::parse(key().labels).unwrap()
 }
@@ -132,7 +141,7 @@ fn load(rules: &str) -> Policy {
 }
 
 fn decide(rules: &str, caller: &Caller, tx: UnsignedTransaction) -> Result<(), Refusal> {
-    load(rules).approve_transaction(caller, &key(), tx, NOW_S).map(drop)
+    load(rules).approve_transaction(caller, &key(), tx, is_held, NOW_S).map(drop)
 }
 
 /// Whether the operator may make this transfer under `permit` for this condition.
@@ -295,7 +304,6 @@ fn rules_see_the_transaction_as_it_is() {
         "context.data_size == 0",
         "!(context has selector)",
         "context.time == 1800000000",
-        "context.to has name && context.to.name == \"treasury\"",
         "context.to in AddressGroup::\"safe\"",
         "resource in Vault::\"main\"",
         "resource.origin == Origin::\"generated\"",
@@ -340,10 +348,9 @@ fn a_selector_is_the_first_four_bytes_of_calldata() {
 }
 
 #[test]
-fn an_address_that_is_not_in_the_book_is_in_no_group_and_has_no_name() {
+fn an_address_that_is_not_in_the_book_is_in_no_group() {
     let tx = TxEip1559 { to: TxKind::Call(STRANGER), ..transfer() };
     assert!(!permits("context.to in AddressGroup::\"safe\"", &tx));
-    assert!(!permits("context.to has name", &tx));
     assert!(permits("!(context.to in AddressGroup::\"safe\")", &tx));
     let own = TxEip1559 { to: TxKind::Call(key().address), ..transfer() };
     assert!(permits("context.to == context.from", &own));
@@ -391,14 +398,14 @@ fn an_asserted_client_has_its_own_rules() {
 }
 
 #[test]
-fn an_asserted_client_makes_nothing_and_never_delegates_the_key_itself() {
+fn an_asserted_client_makes_nothing_and_never_delegates_a_held_key() {
     let policy = load("permit(principal, action, resource);");
     let vault = policy.approve_create_vault(&app(), NOW_S);
     assert_eq!(code(vault), Some(RefusalCode::ProofRequired));
     let made = policy.approve_create_key(&app(), labels(), NOW_S);
     assert_eq!(code(made), Some(RefusalCode::ProofRequired));
     let sign = |caller: Caller, tx: &TxEip7702| {
-        policy.approve_transaction(&caller, &key(), parse(tx), NOW_S)
+        policy.approve_transaction(&caller, &key(), parse(tx), is_held, NOW_S)
     };
     let own = delegation(TREASURY, 1);
     assert_eq!(code(sign(app(), &own)), Some(RefusalCode::ProofRequired));
@@ -406,6 +413,8 @@ fn an_asserted_client_makes_nothing_and_never_delegates_the_key_itself() {
     let stranger = PrivateKey::from_material(&[0x77; 32]).unwrap();
     let mut both = delegation_by(&stranger, TREASURY, 1);
     assert!(sign(app(), &both).is_ok());
+    let of_other = delegation_by(&other_key(), TREASURY, 1);
+    assert_eq!(code(sign(app(), &of_other)), Some(RefusalCode::ProofRequired));
     both.authorization_list.extend(own.authorization_list);
     assert_eq!(code(sign(app(), &both)), Some(RefusalCode::ProofRequired));
     assert!(policy.approve_create_vault(&operator(), NOW_S).is_ok());
@@ -419,7 +428,8 @@ fn a_delegation_needs_the_switch_besides_a_rule() {
     assert!(decide(rules, &operator(), tx()).is_ok());
     let mut off = manifest(rules);
     off.switches.delegation = false;
-    let decided = Policy::load(&off).unwrap().approve_transaction(&operator(), &key(), tx(), NOW_S);
+    let decided =
+        Policy::load(&off).unwrap().approve_transaction(&operator(), &key(), tx(), is_held, NOW_S);
     let refusal = decided.map(drop).unwrap_err();
     assert_eq!(refusal.code, RefusalCode::PolicyDenied);
     assert!(refusal.detail.contains("`delegation`"), "{refusal}");
@@ -491,6 +501,7 @@ fn a_caller_of_another_manifest_is_nobody() {
     let mut other = manifest(SIGN_ANY);
     other.clients[0].name = "someone".parse().unwrap();
     let policy = Policy::load(&other).unwrap();
-    let decided = policy.approve_transaction(&operator(), &key(), parse(&transfer()), NOW_S);
+    let decided =
+        policy.approve_transaction(&operator(), &key(), parse(&transfer()), is_held, NOW_S);
     assert_eq!(code(decided), Some(RefusalCode::Internal));
 }

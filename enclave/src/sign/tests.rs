@@ -12,7 +12,7 @@ use k256::ecdsa::{RecoveryId, Signature, VerifyingKey};
 
 fn approved(transaction: UnsignedTransaction) -> Approved<TransactionFrom> {
     let policy = Policy::load(&manifest("permit(principal, action, resource);")).unwrap();
-    policy.approve_transaction(&operator(), &key(), transaction, NOW_S).unwrap()
+    policy.approve_transaction(&operator(), &key(), transaction, |_| true, NOW_S).unwrap()
 }
 
 #[test]

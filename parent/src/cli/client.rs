@@ -110,7 +110,7 @@ impl Client {
                 Err(Failure::refused(&code, detail))
             }
             Ok(Problem { code, detail, title }) => {
-                Err(Failure::refused(&code, format!("{detail}. {title}")))
+                Err(Failure::refused(&code, format!("{}. {title}", detail.trim_end_matches('.'))))
             }
             Err(_) => Err(self.unreachable(&format!("answered HTTP {}", answer.status().as_u16()))),
         }

@@ -81,7 +81,8 @@ impl AuthenticDocument {
         expected.require_manifest(&self)?;
         expected.require_bindings(&self)?;
         self.require_module()?;
-        Ok(VerifiedDocument { document: self, matched, not_asked: expected.not_asked() })
+        let not_asked = expected.not_asked(&matched);
+        Ok(VerifiedDocument { document: self, matched, not_asked })
     }
 
     /// A6: certificate, module id and PCR4 name one instance.
@@ -353,8 +354,8 @@ impl Expectations {
         })
     }
 
-    fn not_asked(&self) -> Vec<Finding> {
-        let pinned_with_image = |set: &MeasurementSet| set.pcrs().keys().any(|index| *index > 2);
+    fn not_asked(&self, matched: &MeasurementSet) -> Vec<Finding> {
+        let pinned_with_image = matched.pcrs().keys().any(|index| *index > 2);
         let bound = |binding: &Binding| matches!(binding, Binding::Absent | Binding::Equal(_));
         let mut not_asked = Vec::new();
         let mut note = |asked: bool, finding| {
@@ -363,7 +364,7 @@ impl Expectations {
             }
         };
         note(!self.debug_allowed, Finding::A1);
-        note(!self.pins.is_empty() || self.sets.iter().any(pinned_with_image), Finding::A3);
+        note(!self.pins.is_empty() || pinned_with_image, Finding::A3);
         note(self.nonce.is_some(), Finding::A4);
         note(bound(&self.user_data) || bound(&self.public_key), Finding::A5);
         note(self.manifest.is_some(), Finding::A8);

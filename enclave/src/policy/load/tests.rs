@@ -81,7 +81,7 @@ fn what_the_schema_does_not_know_is_refused() {
         ("context.value == 1", "type"),
         ("context.value.wei == \"1\"", "type"),
         ("context.selector == Selector::\"a9059cbb\"", "has"),
-        ("context.to.name == \"treasury\"", "has"),
+        ("context.to.name == \"treasury\"", "name"),
         ("context.to == Adress::\"0x11\"", "Adress"),
         ("resource.colour == \"red\"", "colour"),
         ("resource.origin == Origin::\"stolen\"", "Origin"),
@@ -111,11 +111,21 @@ fn a_rule_that_can_never_match_is_refused() {
 }
 
 #[test]
+fn a_text_in_a_rule_is_an_exact_amount_or_nothing() {
+    let amount = "0".repeat(63);
+    loads(&rule(&format!("context.value.hex == \"{amount}a\"")));
+    for text in [format!("{amount}A"), format!("0x{amount}a"), amount.clone(), String::new()] {
+        refuses(&rule(&format!("context.value.hex == \"{text}\"")), &["rule 1, line 1", "64"]);
+        refuses(&rule(&format!("[\"{text}\"].contains(context.value.hex)")), &["64"]);
+    }
+    refuses(&rule("context.value.hex like \"00*\""), &["rule 1, line 1", "like"]);
+}
+
+#[test]
 fn a_rule_that_looks_beyond_the_request_is_refused() {
     let treasury = address_text(TREASURY);
     for condition in [
         &format!("Address::\"{treasury}\" in AddressGroup::\"safe\""),
-        &format!("Address::\"{treasury}\" has name"),
         "resource.creator in ClientGroup::\"admins\"",
         "Client::\"operator\" in ClientGroup::\"admins\"",
     ] {
