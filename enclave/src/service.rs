@@ -27,9 +27,8 @@ use nitro_signer_shared::claims::{Claims, KeyClaims};
 use nitro_signer_shared::frame::{self, Body};
 use nitro_signer_shared::manifest::{Manifest, ManifestHash};
 use nitro_signer_shared::message::{
-    CreatedKey, Credentials, MAX_RECORD_BATCH_BYTES, MAX_RECORDS_PER_BATCH, RecordsLoaded,
-    RefusedRecord, Request, RequestFrame, Response, ResponseFrame, SignedTransaction, State,
-    Status,
+    CreatedKey, Credentials, MAX_RECORD_BATCH_BYTES, RecordsLoaded, RefusedRecord, Request,
+    RequestFrame, Response, ResponseFrame, SignedTransaction, State, Status,
 };
 use nitro_signer_shared::proof::{ClientProof, Intent};
 use nitro_signer_shared::refusal::{Refusal, RefusalCode};
@@ -262,8 +261,9 @@ impl Service {
             }
             (life, _) => return Ok(life.state()),
         };
+        let kms = self.kms(&measured, terms)?;
         self.enter(Life::Opening(measured.clone()));
-        match vault::open(&self.kms(&measured, terms)?, &terms.manifest, stored).await {
+        match vault::open(&kms, &terms.manifest, stored).await {
             Ok(vault) => {
                 tracing::info!(fingerprint = %vault.fingerprint(), "the vault is open");
                 let (header, keys) = (sha256(stored), Mutex::default());
@@ -312,8 +312,8 @@ impl Service {
     }
 
     async fn load_records(&self, records: Vec<ByteBuf>) -> Result<RecordsLoaded, Refusal> {
-        let bytes: usize = records.iter().map(|r| r.len()).sum();
-        if records.len() > MAX_RECORDS_PER_BATCH || bytes > MAX_RECORD_BATCH_BYTES {
+        // Their number was bounded when the frame was decoded.
+        if records.iter().map(|r| r.len()).sum::<usize>() > MAX_RECORD_BATCH_BYTES {
             return Err(RefusalCode::TooLarge.into());
         }
         let (_, open) = self.ready()?;

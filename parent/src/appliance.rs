@@ -132,8 +132,12 @@ impl Appliance {
         after: Option<Address>,
     ) -> Result<(Vec<KeyInfo>, bool), Refusal> {
         // A part of the keys would pass for all of them.
-        if self.situation().phase == Phase::Loading {
-            return Err(Refusal::new(RefusalCode::NotReady, "key records are being loaded"));
+        match self.situation().phase {
+            Phase::Loading => {
+                return Err(Refusal::new(RefusalCode::NotReady, "key records are being loaded"));
+            }
+            Phase::Failed(refusal) => return Err(refusal),
+            _ => {}
         }
         match self.link.call(ask(caller, Request::ListKeys { after }), REQUEST_DEADLINE).await? {
             Response::Keys { keys, more } => Ok((keys, more)),

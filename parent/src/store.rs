@@ -69,6 +69,8 @@ pub(crate) struct Store(Arc<dyn ObjectStore>);
 pub(crate) enum Stored {
     Record(Vec<u8>),
     NotARecord(String),
+    /// Listed, but could not be read this time.
+    Unreadable,
 }
 
 impl Store {
@@ -156,7 +158,10 @@ impl Store {
         }
         match self.read(&meta.location, MAX_RECORD).await {
             Ok(record) => Ok(Stored::Record(record)),
-            Err(error) => Err(failed("a record could not be read", &error)),
+            Err(error) => {
+                tracing::warn!(name, %error, "a record could not be read");
+                Ok(Stored::Unreadable)
+            }
         }
     }
 
@@ -255,7 +260,7 @@ mod tests {
         while let Some(item) = listed.next().await {
             match item.expect("reads") {
                 Stored::Record(record) => whole += usize::from(record.len() == 9),
-                Stored::NotARecord(_) => strays += 1,
+                Stored::NotARecord(_) | Stored::Unreadable => strays += 1,
             }
         }
         assert_eq!((whole, strays), (40, 2));

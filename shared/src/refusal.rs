@@ -137,7 +137,7 @@ refusal_codes! {
     Deadline = "deadline", 504, -32030;
     /// Parent and enclave are of different releases. Deploy both from one.
     VersionMismatch = "version_mismatch", 502, -32031;
-    /// The key store failed, and nothing was changed. Check the store's address and rights.
+    /// The key store failed; it is not known whether the object was written. Check the store's address and rights.
     StoreFailed = "store_failed", 503, -32032;
     /// The key store holds something else under this name already. Nothing was changed.
     StoreConflict = "store_conflict", 409, -32032;

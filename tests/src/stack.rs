@@ -25,6 +25,11 @@ use std::time::Duration;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
+/// Marks a folder as a stack's, so that the next one may empty it.
+const MARKER: &str = ".nitro-signer-local-stack";
+const MARKER_TEXT: &[u8] =
+    b"A local stack of nitro-signer keeps its files here and empties the folder.\n";
+
 /// `stack.json`: all that a client, a judge or the command line needs. Paths are absolute.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[allow(missing_docs)]
@@ -205,10 +210,11 @@ fn measurements_json(pcrs: &[[u8; 48]; 3]) -> Outcome<String> {
 
 fn fresh_folder(dir: &Path) -> Outcome<PathBuf> {
     // Only a folder that a stack made is emptied.
-    if dir.join("parent.toml").exists() {
+    if fs::read(dir.join(MARKER)).is_ok_and(|found| found == MARKER_TEXT) {
         fs::remove_dir_all(dir)?;
     }
     fs::create_dir_all(dir.join("store"))?;
+    fs::write(dir.join(MARKER), MARKER_TEXT)?;
     fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
     Ok(fs::canonicalize(dir)?)
 }

@@ -50,7 +50,7 @@ async fn no_lie_reaches_the_operator_as_truth() {
     tell(Box::new(|body| swap_hex_after(body, b"\"address\":\"0x")));
     nothing_shown(&cli(&lied_to, &["key", "create"], None));
     // One byte of the claims or of the document.
-    for field in [b"\"claims\":\"".as_slice(), b"\"document\":\""] {
+    for field in [b"\"claims\":\"".as_slice(), b"\"document\":\"", b"\"record\":\""] {
         tell(Box::new(move |body| swap_base64_after(body, field)));
         nothing_shown(&cli(&lied_to, &["key", "create"], None));
     }

@@ -30,9 +30,10 @@ pub(super) enum Attestation {
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example: fetch, then verify
-  nitro-signer attestation show --json --stack stack.json > attestation.json
+  NONCE=$(openssl rand -hex 32)
+  nitro-signer attestation show --nonce $NONCE --json --stack stack.json > attestation.json
   nitro-signer attestation verify attestation.json --measurements measurements.json \\
-    --manifest manifest.cbor --nonce $(jq -r .nonce attestation.json)")]
+    --manifest manifest.cbor --nonce $NONCE")]
 pub(super) struct Show {
     /// The nonce, 16 to 64 bytes in hex; a random one if absent.
     #[arg(long, value_name = "HEX", value_parser = nonce)]
@@ -146,7 +147,7 @@ impl Verify {
         if let (Some((manifest, hash)), Some(claims)) = (&manifest, &claims) {
             require_same(claims, manifest, hash)?;
         }
-        let report = report(&verified, claims.as_ref(), time_basis);
+        let report = report(&verified, claims.as_ref(), manifest.is_some(), time_basis);
         Ok(if manifest.is_some() {
             report
         } else {
@@ -229,7 +230,12 @@ fn require_same(claims: &Claims, manifest: &Manifest, hash: &ManifestHash) -> Re
     }
 }
 
-fn report(verified: &VerifiedDocument, claims: Option<&Claims>, time_basis: &str) -> Report {
+fn report(
+    verified: &VerifiedDocument,
+    claims: Option<&Claims>,
+    policy_verified: bool,
+    time_basis: &str,
+) -> Report {
     let pcrs = |pcrs: &mut dyn Iterator<Item = (&u8, &[u8; 48])>| {
         let named = pcrs.map(|(index, value)| (index.to_string(), json!(hex::encode(value))));
         Value::Object(named.collect::<Map<_, _>>())
@@ -247,6 +253,9 @@ fn report(verified: &VerifiedDocument, claims: Option<&Claims>, time_basis: &str
     let trust = verified.trust().as_str();
     let json = json!({
         "verified": true,
+        "policy_verified": policy_verified,
+        "claims_verified": claims.is_some(),
+        "debug_mode": verified.matched().is_debug_mode(),
         "trust_anchor": trust,
         "time_basis": time_basis,
         "judged_at_ms": verified.judged_at_ms(),
@@ -262,6 +271,10 @@ fn report(verified: &VerifiedDocument, claims: Option<&Claims>, time_basis: &str
         .line(format_args!("VERIFIED by the {trust} root, judged as of: {time_basis}"))
         .field("module", verified.module_id())
         .field("timestamp (ms)", verified.timestamp_ms());
+    if verified.matched().is_debug_mode() {
+        text =
+            text.line("DEBUG MODE: the host can read this enclave's memory. It protects nothing.");
+    }
     for (index, value) in verified.matched().pcrs() {
         text = text.field(&format!("PCR{index}"), hex::encode(value));
     }
@@ -273,11 +286,16 @@ fn report(verified: &VerifiedDocument, claims: Option<&Claims>, time_basis: &str
         Some(claims) => text
             .field("deployment", &claims.deployment)
             .field("vault", &claims.vault)
+            .field("vault fingerprint", fingerprint(claims))
             .field("state", claims.state.as_str())
             .field("keys", claims.keys)
             .field("keys root", claims.keys_root)
             .field("wrapping keys", claims.wrapping_keys.join(" ")),
     }
+}
+
+fn fingerprint(claims: &Claims) -> String {
+    claims.vault_fingerprint.map_or_else(|| "no vault is open".to_owned(), |f| f.to_string())
 }
 
 fn nonce(text: &str) -> Result<Nonce, String> {

@@ -9,6 +9,7 @@ use super::proof;
 use super::trust::Trust;
 use crate::ethereum::fields::address_text;
 use alloy_primitives::Address;
+use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use nitro_signer_shared::attestation::{Expectations, TrustAnchor, UnverifiedDocument};
@@ -19,6 +20,10 @@ use nitro_signer_shared::proof::Intent;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+const NOT_VERIFIED: &str = "NOT VERIFIED: what follows is what the parent says. Send funds only to \
+                            addresses that `key create` verified.";
 
 /// The most pages that `list` reads: a million keys.
 const MAX_PAGES: usize = 1_000;
@@ -42,6 +47,9 @@ pub(super) struct Create {
     /// What policy may see of the key, fixed for its life; several are possible.
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
     labels: Vec<(String, String)>,
+    /// Keep a copy of the sealed record, of which the parent only says that it is stored.
+    #[arg(long, value_name = "FILE")]
+    record_out: Option<PathBuf>,
     #[command(flatten)]
     connection: Connection,
     #[command(flatten)]
@@ -75,6 +83,7 @@ pub(super) struct Show {
 #[derive(Deserialize)]
 struct Created {
     address: Address,
+    record: String,
     attestation: Attested,
 }
 
@@ -138,7 +147,12 @@ impl Create {
             "proof": proof::to_json(&proof),
         });
         let created: Created = client.post("/v1/keys", &body).await?;
-        judge.report(&created, now_ms())
+        let report = judge.report(&created, now_ms())?;
+        if let Some(path) = &self.record_out {
+            std::fs::write(path, base64("record", &created.record)?)
+                .map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?;
+        }
+        Ok(report)
     }
 
     fn labels(&self) -> Result<BTreeMap<String, String>, Failure> {
@@ -185,6 +199,7 @@ impl Judge {
             .field("address", claims.address)
             .field("origin", claims.origin.as_str())
             .field("vault", &claims.vault)
+            .field("vault fingerprint", claims.vault_fingerprint)
             .field("manifest", self.manifest_hash)
             .line(format_args!(
                 "Verified: made inside an enclave of these measurements and this manifest (root: {trust})."
@@ -207,7 +222,9 @@ impl Judge {
             .check(&expected, now_ms)?;
         let claims = KeyClaims::open(&bytes, verified.user_data().unwrap_or_default())
             .map_err(|e| Failure::mismatch(e.to_string()))?;
+        let record = digest(&SHA256, &base64("record", &created.record)?);
         let same = [
+            (claims.record_hash.as_slice() == record.as_ref(), "record"),
             (claims.address == created.address, "address"),
             (claims.labels == self.labels, "labels"),
             (claims.origin == Origin::Generated, "origin"),
@@ -242,11 +259,15 @@ impl List {
                 return Err(Failure::mismatch("the keys are not in order of address"));
             }
             if !onward {
-                break;
+                return Ok(Self::report(&keys));
             }
         }
-        let mut report = Report::new(json!({ "keys": keys }));
-        for key in &keys {
+        Err(Failure::mismatch(format!("more than {MAX_PAGES} pages of keys")))
+    }
+
+    fn report(keys: &[Listed]) -> Report {
+        let mut report = Report::new(json!({ "verified": false, "keys": keys })).line(NOT_VERIFIED);
+        for key in keys {
             let labels: Vec<_> = key.labels.iter().map(|(n, v)| format!("{n}={v}")).collect();
             report = report.line(format_args!(
                 "{}  {}  {}  {}",
@@ -256,7 +277,7 @@ impl List {
                 labels.join(" ")
             ));
         }
-        Ok(report)
+        report
     }
 }
 
@@ -269,7 +290,8 @@ impl Show {
         if key.address != address {
             return Err(Failure::mismatch("the answer is about another key"));
         }
-        let mut report = Report::new(json!(key))
+        let mut report = Report::new(json!({ "verified": false, "key": key }))
+            .line(NOT_VERIFIED)
             .field("address", key.address)
             .field("origin", key.origin.as_str())
             .field("created", key.created)

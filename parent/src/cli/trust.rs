@@ -72,9 +72,13 @@ impl Trust {
         paths.into_iter().map(read).collect()
     }
 
-    /// Amazon's root, unless another one is named.
+    /// Amazon's root, unless another one is named. A stack's own root judges only by that stack's
+    /// measurements and manifest: with others given, it would make a development root vouch for
+    /// production.
     pub(super) fn anchor(&self, stack: &Stack) -> Result<TrustAnchor, Failure> {
-        match self.root.as_ref().or(stack.nsm_root.as_ref()) {
+        let all_the_stacks = self.measurements.is_empty() && self.manifest.manifest.is_none();
+        let stacks = stack.nsm_root.as_ref().filter(|_| all_the_stacks);
+        match self.root.as_ref().or(stacks) {
             None => Ok(TrustAnchor::aws()),
             Some(path) => TrustAnchor::custom_pem(&read_input(path, MAX_FILE)?)
                 .map_err(|e| Failure::usage(format!("{}: {}", path.display(), e.detail()))),

@@ -4,6 +4,7 @@ use super::connection::{Connection, Prover, Stack};
 use super::output::{Failure, Report};
 use super::proof;
 use super::trust::ManifestFile;
+use nitro_signer_shared::message::State;
 use nitro_signer_shared::proof::Intent;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -55,8 +56,13 @@ impl Create {
         if named != (manifest.deployment.as_str(), manifest.vault.as_str()) {
             return Err(Failure::mismatch("the answer names another deployment or vault"));
         }
+        if created.state != State::Ready.as_str() {
+            let text = format!("the vault is stored, but the enclave is {:?}", created.state);
+            return Err(Failure::mismatch(text));
+        }
         Ok(Report::new(json!(created))
-            .line("The vault is made, stored, and was opened through KMS.")
+            .line("The parent says that the vault is made, stored, and was opened through KMS.")
+            .line("`attestation show` and `attestation verify` prove it; keep the fingerprint they print.")
             .field("deployment", &created.deployment)
             .field("vault", &created.vault)
             .field("state", &created.state))

@@ -119,6 +119,8 @@ pub(super) async fn create_key(
         StatusCode::CREATED,
         &json!({
             "address": created.address,
+            "record_id": created.record_id,
+            "record": BASE64_STANDARD.encode(&created.record),
             "attestation": attested::<KeyClaims>(&created.document, &created.claims),
         }),
     ))

@@ -34,6 +34,7 @@ pub(super) async fn load(connection: &Connection, store: &Store) -> Result<Loade
                 tracing::warn!(name, "an object in the store is not a key record");
                 loaded.refused += 1;
             }
+            Stored::Unreadable => loaded.refused += 1,
             Stored::Record(record) => {
                 if !batch.fits(&record) {
                     std::mem::take(&mut batch).send(connection, &mut loaded).await?;

@@ -374,6 +374,9 @@ impl Life {
                             return Err(Over::Restarted);
                         }
                         self.note(status);
+                        if self.vault_appeared().await {
+                            return Ok(None);
+                        }
                     }
                     Err(_) => {
                         silence += 1;
@@ -384,6 +387,13 @@ impl Life {
                 },
             }
         }
+    }
+
+    /// Whether a vault is stored where none was: another parent of this store made it, or storing
+    /// it was reported as failed and was not.
+    async fn vault_appeared(&self) -> bool {
+        let missing = self.situation.borrow().phase == Phase::NoVault;
+        missing && matches!(self.given.store.vault().await, Ok(Some(_)))
     }
 
     fn restarted(&self, status: &Status) -> bool {
