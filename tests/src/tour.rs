@@ -87,8 +87,8 @@ impl Tour<'_> {
 
     fn verify_attestation(&mut self) -> Outcome<()> {
         let shown = self.cli(&["attestation", "show"], None)?;
-        let document = self.stack.dir.join("attestation.b64");
-        std::fs::write(&document, text(&shown, "document"))?;
+        let document = self.stack.dir.join("attestation.json");
+        std::fs::write(&document, shown.to_string())?;
         let file = &self.stack.file;
         let path = |p: &std::path::Path| p.to_string_lossy().into_owned();
         let nonce = text(&shown, "nonce");
@@ -106,7 +106,7 @@ impl Tour<'_> {
             nonce,
         ];
         let verified = self.cli(&arguments, None)?;
-        if verified["verified"] != json!(true) {
+        if verified["verified"] != json!(true) || verified["claims_verified"] != json!(true) {
             return Err(format!("the attestation document did not verify: {verified}").into());
         }
         self.say("An attestation document over a fresh nonce verified: development root, this image, this manifest.");
