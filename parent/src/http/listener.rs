@@ -1,5 +1,6 @@
 //! Connections: accepted in bounded number, given bounded time, ended in order.
 
+use super::write_deadline::WriteDeadline;
 use super::{Peer, tls};
 use axum::Router;
 use axum::body::Body;
@@ -23,6 +24,8 @@ const MAX_CONNECTIONS: usize = 1_024;
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a request's head may take to arrive, idle time before it included.
 const HEADER_DEADLINE: Duration = Duration::from_secs(30);
+/// How long a client may take none of an answer's bytes.
+const WRITE_DEADLINE: Duration = Duration::from_secs(30);
 /// The longest head of a request, in bytes.
 const MAX_HEAD: usize = 16_384;
 /// How long requests in flight may take once the server is to stop.
@@ -88,6 +91,7 @@ impl Face {
     async fn converse(self, stream: TcpStream, routes: Router, stop: watch::Receiver<bool>) {
         // Small answers must not wait for each other (RFC 896).
         let _ = stream.set_nodelay(true);
+        let stream = WriteDeadline::new(stream, WRITE_DEADLINE);
         match self {
             Self::Plain => converse(stream, Peer(None), routes, stop).await,
             Self::Tls(acceptor) => {

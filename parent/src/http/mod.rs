@@ -11,6 +11,7 @@ mod problem;
 mod query;
 mod rest;
 mod tls;
+mod write_deadline;
 
 pub(crate) use listener::{Face, serve};
 pub(crate) use tls::{TlsError, certificates, private_key, server_config};
