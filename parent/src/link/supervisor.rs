@@ -187,12 +187,16 @@ impl Life {
     async fn run(mut self) {
         let mut backoff = Backoff::connecting();
         loop {
-            let (phase, connected) = match self.given.enclave.connect(REQUEST_PORT).await {
+            // Only an enclave that answered is worth a quick next attempt.
+            let (phase, answered) = match self.given.enclave.connect(REQUEST_PORT).await {
                 Err(error) => (Phase::Connecting(error.to_string()), false),
                 Ok(stream) => {
                     let connection = Arc::new(Connection::start(stream));
                     self.connection.send_replace(Some(Arc::clone(&connection)));
-                    let over = self.serve(&connection).await;
+                    let (greeted, over) = match self.greet(&connection).await {
+                        Ok(()) => (true, self.serve(&connection).await),
+                        Err(over) => (false, over),
+                    };
                     self.connection.send_replace(None);
                     connection.give_up();
                     match over {
@@ -200,7 +204,7 @@ impl Life {
                         Over::Ended(end @ End::Version(_)) => {
                             (Phase::VersionMismatch(end.to_string()), false)
                         }
-                        Over::Ended(end) => (Phase::Connecting(end.to_string()), true),
+                        Over::Ended(end) => (Phase::Connecting(end.to_string()), greeted),
                         Over::VersionMismatch(why) => (Phase::VersionMismatch(why), false),
                         Over::ManifestConflict => (Phase::ManifestConflict, false),
                         Over::Restarted => {
@@ -209,7 +213,7 @@ impl Life {
                     }
                 }
             };
-            if connected {
+            if answered {
                 backoff.reset();
             }
             tracing::warn!(phase = phase.name(), why = phase.explain(), "the link is down");
@@ -219,11 +223,8 @@ impl Life {
         }
     }
 
-    /// One connection's life, from the first question to its end.
+    /// One connection's life, from the greeting to its end.
     async fn serve(&mut self, connection: &Connection) -> Over {
-        if let Err(over) = self.greet(connection).await {
-            return over;
-        }
         let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
         let mut asked: Option<oneshot::Sender<Result<State, Refusal>>> = None;
         loop {
