@@ -140,6 +140,30 @@ async fn probes_and_metrics_tell_the_state() {
 }
 
 #[tokio::test]
+async fn a_request_whose_client_leaves_is_recorded_and_no_longer_in_flight() {
+    let stage = Stage::ready().await;
+    stage.slow(Duration::from_secs(60));
+    let answer = stage.ask_later("/v1/attestation?nonce=00112233445566778899aabbccddeeff");
+    while !stage.asked().iter().any(|a| a.request == "Attest") {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    answer.abort();
+    // The recorder is the process's, so other tests' requests show in it for a moment.
+    let expected = [
+        r#"nitro_signer_requests_total{route="attestation",code="cancelled"} 1"#,
+        "nitro_signer_requests_in_flight 0",
+    ];
+    for _ in 0..1_000 {
+        let (_, metrics) = stage.ops("/metrics").await;
+        if expected.iter().all(|line| metrics.lines().any(|l| l == *line)) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{}", stage.ops("/metrics").await.1);
+}
+
+#[tokio::test]
 async fn a_stop_lets_requests_in_flight_end() {
     let mut stage = Stage::ready().await;
     stage.slow(Duration::from_millis(400));
