@@ -8,7 +8,7 @@ use crate::store::StoreAddress;
 use alloy_primitives::{B256, FixedBytes};
 use aws_lc_rs::digest::{SHA256, digest};
 use nitro_signer_shared::frame;
-use nitro_signer_shared::message::{MAX_RECORDS_PER_BATCH, RecordsLoaded};
+use nitro_signer_shared::message::MAX_RECORDS_PER_BATCH;
 use nitro_signer_shared::message::{RefusedRecord, RequestFrame, ResponseFrame};
 use std::sync::Mutex;
 use tokio::net::{UnixListener, UnixStream};

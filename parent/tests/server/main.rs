@@ -118,6 +118,19 @@ async fn a_key_that_cannot_be_stored_is_never_shown_or_loaded() {
 }
 
 #[tokio::test]
+async fn a_stored_key_that_is_not_loaded_is_tried_again_and_then_named() {
+    let body = json!({"nonce": format!("0x{}", "07".repeat(16))});
+    for (refused, expected) in [(3, (201, "")), (4, (503, "busy"))] {
+        let stage = Stage::ready().await;
+        stage.refuse_loads(refused);
+        let (status, answer) = stage.post("/v1/keys", &body).await;
+        assert_eq!((status, code(&answer)), expected, "{answer}");
+        assert!(answer.to_string().contains(FROM), "{answer}");
+        assert!(stage.store().join("records").join("07".repeat(16)).exists());
+    }
+}
+
+#[tokio::test]
 async fn probes_and_metrics_tell_the_state() {
     let stage = Stage::new().await;
     assert_eq!(stage.ops("/livez").await.0, 200);
