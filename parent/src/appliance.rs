@@ -10,8 +10,8 @@ use crate::store::Store;
 use alloy_primitives::{Address, U256};
 use nitro_signer_shared::manifest::{Manifest, ManifestHash};
 use nitro_signer_shared::message::{
-    Attestation, CreatedKey, KeyInfo, MAX_NONCE, MIN_NONCE, Request, Response, SignedTransaction,
-    State,
+    Attestation, CreatedKey, KeyInfo, MAX_NONCE, MIN_NONCE, RecordsLoaded, Request, Response,
+    SignedTransaction, State,
 };
 use nitro_signer_shared::proof::ClientProof;
 use nitro_signer_shared::refusal::{Refusal, RefusalCode};
@@ -26,6 +26,10 @@ const MAX_PAGES: usize = 100;
 
 /// How long whoever asks for the status waits for the enclave's word.
 const STATUS_DEADLINE: Duration = Duration::from_secs(2);
+
+/// The pauses before a new key's record is loaded again; the link's first new attempt falls in.
+const LOAD_PAUSES: [Duration; 3] =
+    [Duration::from_millis(250), Duration::from_millis(500), Duration::from_secs(1)];
 
 /// Who stands behind a request, as far as the parent knows.
 #[derive(Clone, Debug, Default)]
@@ -110,18 +114,38 @@ impl Appliance {
             _ => return Err(another_answer()),
         };
         self.store.create_record(&created.record_id, &created.record).await?;
-        let load = Ask::own(Request::LoadRecords { records: vec![created.record.clone()] });
-        match self.link.call(load, REQUEST_DEADLINE).await? {
-            Response::RecordsLoaded(loaded)
-                if loaded.refused.is_empty() && loaded.accepted == 1 =>
-            {
-                Ok(created)
+        let loaded = self.load(&created.record).await.map_err(|Refusal { code, .. }| {
+            let address = created.address;
+            Refusal::new(
+                code,
+                format!(
+                    "the key {address} was made and stored, but not loaded yet; it will be loaded \
+                     at the next reconnect: do not make another"
+                ),
+            )
+        })?;
+        if loaded.refused.is_empty() && loaded.accepted == 1 {
+            return Ok(created);
+        }
+        let code = loaded.refused.first().map_or(RefusalCode::RecordInvalid, |r| r.code);
+        Err(Refusal::new(code, "the new key's record is stored but was not accepted"))
+    }
+
+    /// Loads a stored record, which may be loaded twice, again when it was the link that failed.
+    async fn load(&self, record: &ByteBuf) -> Result<RecordsLoaded, Refusal> {
+        use RefusalCode::{Busy, Deadline, LinkDown};
+        let mut pauses = LOAD_PAUSES.iter();
+        loop {
+            let refusal = match self.link.load(record.clone()).await {
+                Ok(loaded) => return Ok(loaded),
+                Err(refusal) => refusal,
+            };
+            match pauses.next() {
+                Some(pause) if matches!(refusal.code, Busy | Deadline | LinkDown) => {
+                    tokio::time::sleep(*pause).await;
+                }
+                _ => return Err(refusal),
             }
-            Response::RecordsLoaded(loaded) => {
-                let code = loaded.refused.first().map_or(RefusalCode::RecordInvalid, |r| r.code);
-                Err(Refusal::new(code, "the new key's record is stored but was not accepted"))
-            }
-            _ => Err(another_answer()),
         }
     }
 

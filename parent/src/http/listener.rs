@@ -1,5 +1,6 @@
 //! Connections: accepted in bounded number, given bounded time, ended in order.
 
+use super::write_deadline::WriteDeadline;
 use super::{Peer, tls};
 use axum::Router;
 use axum::body::Body;
@@ -20,9 +21,14 @@ use tower::ServiceExt;
 
 /// How many connections may be open at a time; more wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 1_024;
-const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
+/// How many of them may be in their TLS handshake: whoever has no certificate gets no further, and
+/// must not keep out those who have one.
+const MAX_HANDSHAKES: usize = 128;
+const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
 /// How long a request's head may take to arrive, idle time before it included.
 const HEADER_DEADLINE: Duration = Duration::from_secs(30);
+/// How long a client may take none of an answer's bytes.
+const WRITE_DEADLINE: Duration = Duration::from_secs(30);
 /// The longest head of a request, in bytes.
 const MAX_HEAD: usize = 16_384;
 /// How long requests in flight may take once the server is to stop.
@@ -44,21 +50,20 @@ pub(crate) async fn serve(
     routes: Router,
     mut stop: watch::Receiver<bool>,
 ) {
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let places = Places::new();
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
-            accepted = accept(&listener, &slots) => accepted,
+            accepted = accept(&listener, &places) => accepted,
             _ = stop.wait_for(|stop| *stop) => break,
         };
         while connections.try_join_next().is_some() {}
-        if let Some((stream, slot)) = accepted {
+        if let Some((stream, place)) = accepted {
             let (face, routes, stop) = (face.clone(), routes.clone(), stop.clone());
             connections.spawn(async move {
                 gauge!("nitro_signer_connections").increment(1);
-                face.converse(stream, routes, stop).await;
+                face.converse(stream, place, routes, stop).await;
                 gauge!("nitro_signer_connections").decrement(1);
-                drop(slot);
             });
         }
     }
@@ -67,14 +72,39 @@ pub(crate) async fn serve(
     let _ = timeout(DRAIN_DEADLINE, draining).await;
 }
 
-async fn accept(
-    listener: &TcpListener,
-    slots: &Arc<Semaphore>,
-) -> Option<(TcpStream, OwnedSemaphorePermit)> {
-    // The semaphore is never closed.
-    let slot = Arc::clone(slots).acquire_owned().await.ok()?;
+/// The places for connections. One in its handshake holds a place of either kind, so that there
+/// are always `MAX_CONNECTIONS - MAX_HANDSHAKES` that only finished handshakes can take.
+struct Places {
+    connections: Arc<Semaphore>,
+    handshakes: Arc<Semaphore>,
+}
+
+/// What one connection holds.
+struct Place {
+    connection: OwnedSemaphorePermit,
+    handshake: OwnedSemaphorePermit,
+}
+
+impl Places {
+    fn new() -> Self {
+        Self {
+            connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+            handshakes: Arc::new(Semaphore::new(MAX_HANDSHAKES)),
+        }
+    }
+
+    /// Waits for a place; `None` never comes, for the semaphores are never closed.
+    async fn take(&self) -> Option<Place> {
+        let handshake = Arc::clone(&self.handshakes).acquire_owned().await.ok()?;
+        let connection = Arc::clone(&self.connections).acquire_owned().await.ok()?;
+        Some(Place { connection, handshake })
+    }
+}
+
+async fn accept(listener: &TcpListener, places: &Places) -> Option<(TcpStream, Place)> {
+    let place = places.take().await?;
     match listener.accept().await {
-        Ok((stream, _)) => Some((stream, slot)),
+        Ok((stream, _)) => Some((stream, place)),
         Err(error) => {
             // Out of file descriptors, most likely: give connections time to end.
             tracing::warn!(%error, "a connection could not be accepted");
@@ -85,17 +115,29 @@ async fn accept(
 }
 
 impl Face {
-    async fn converse(self, stream: TcpStream, routes: Router, stop: watch::Receiver<bool>) {
+    async fn converse(
+        self,
+        stream: TcpStream,
+        place: Place,
+        routes: Router,
+        stop: watch::Receiver<bool>,
+    ) {
         // Small answers must not wait for each other (RFC 896).
         let _ = stream.set_nodelay(true);
+        let stream = WriteDeadline::new(stream, WRITE_DEADLINE);
+        let Place { connection: _held, handshake } = place;
         match self {
-            Self::Plain => converse(stream, Peer(None), routes, stop).await,
+            Self::Plain => {
+                drop(handshake);
+                converse(stream, Peer(None), routes, stop).await;
+            }
             Self::Tls(acceptor) => {
                 let Ok(Ok(stream)) = timeout(HANDSHAKE_DEADLINE, acceptor.accept(stream)).await
                 else {
                     metrics::counter!("nitro_signer_handshake_failures_total").increment(1);
                     return;
                 };
+                drop(handshake);
                 let certificates = stream.get_ref().1.peer_certificates();
                 let name = certificates.and_then(|c| c.first()).and_then(tls::asserted_name);
                 converse(stream, Peer(name), routes, stop).await;

@@ -12,17 +12,20 @@ use crate::credentials::{Issued, Provider};
 use crate::store::Store;
 use metrics::{counter, gauge};
 use nitro_signer_shared::manifest::ManifestHash;
-use nitro_signer_shared::message::{REQUEST_PORT, Request, Response, State, Status};
+use nitro_signer_shared::message::{REQUEST_PORT, RecordsLoaded, Request, Response, State, Status};
 use nitro_signer_shared::refusal::{Refusal, RefusalCode};
 use serde_bytes::ByteBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 /// How often the supervisor looks in on the enclave.
 const LOOK_IN: Duration = Duration::from_secs(10);
 /// How many times in a row the enclave may fail to answer before the connection is given up.
 const MAX_SILENCE: u32 = 3;
+
+/// How many new keys' records are loaded at a time: half of the supervisor's lane.
+const MAX_LOADING: usize = 4;
 
 /// How far the link has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,6 +95,7 @@ pub(crate) struct Link {
     connection: watch::Receiver<Option<Arc<Connection>>>,
     situation: watch::Receiver<Situation>,
     reconfigure: mpsc::Sender<oneshot::Sender<Result<State, Refusal>>>,
+    loading: Arc<Semaphore>,
 }
 
 impl Link {
@@ -100,6 +104,24 @@ impl Link {
     /// # Errors
     /// The enclave's refusal or the link's own.
     pub(crate) async fn call(&self, ask: Ask, deadline: Duration) -> Result<Response, Refusal> {
+        self.live()?.call(ask, deadline).await
+    }
+
+    /// Loads one record that was just stored, past the clients' queue.
+    ///
+    /// # Errors
+    /// The enclave's refusal or the link's own.
+    pub(crate) async fn load(&self, record: ByteBuf) -> Result<RecordsLoaded, Refusal> {
+        // Never closed; it keeps a crowd of new keys from filling the supervisor's lane.
+        let _one_of_few = self.loading.acquire().await.map_err(|_| RefusalCode::Internal)?;
+        let request = Request::LoadRecords { records: vec![record] };
+        match self.live()?.call_own(request, REQUEST_DEADLINE).await? {
+            Response::RecordsLoaded(loaded) => Ok(loaded),
+            _ => Err(another_answer()),
+        }
+    }
+
+    fn live(&self) -> Result<Arc<Connection>, Refusal> {
         match &self.situation.borrow().phase {
             Phase::VersionMismatch(why) => {
                 return Err(Refusal::new(RefusalCode::VersionMismatch, why.as_str()));
@@ -107,8 +129,7 @@ impl Link {
             Phase::ManifestConflict => return Err(RefusalCode::ManifestConflict.into()),
             _ => {}
         }
-        let connection = self.connection.borrow().clone().ok_or(RefusalCode::LinkDown)?;
-        connection.call(ask, deadline).await
+        self.connection.borrow().clone().ok_or_else(|| RefusalCode::LinkDown.into())
     }
 
     /// Gives the enclave the vault that is stored now.
@@ -152,7 +173,8 @@ impl Supervisor {
         let (situation, situations) =
             watch::channel(Situation { phase, status: None, refused_records: 0 });
         let (reconfigure, requests) = mpsc::channel(1);
-        let link = Link { connection: connections, situation: situations, reconfigure };
+        let loading = Arc::new(Semaphore::new(MAX_LOADING));
+        let link = Link { connection: connections, situation: situations, reconfigure, loading };
         let life = Life {
             manifest_hash: ManifestHash::of(&self.manifest),
             given: self,
@@ -187,12 +209,16 @@ impl Life {
     async fn run(mut self) {
         let mut backoff = Backoff::connecting();
         loop {
-            let (phase, connected) = match self.given.enclave.connect(REQUEST_PORT).await {
+            // Only an enclave that answered is worth a quick next attempt.
+            let (phase, answered) = match self.given.enclave.connect(REQUEST_PORT).await {
                 Err(error) => (Phase::Connecting(error.to_string()), false),
                 Ok(stream) => {
                     let connection = Arc::new(Connection::start(stream));
                     self.connection.send_replace(Some(Arc::clone(&connection)));
-                    let over = self.serve(&connection).await;
+                    let (greeted, over) = match self.greet(&connection).await {
+                        Ok(()) => (true, self.serve(&connection).await),
+                        Err(over) => (false, over),
+                    };
                     self.connection.send_replace(None);
                     connection.give_up();
                     match over {
@@ -200,7 +226,7 @@ impl Life {
                         Over::Ended(end @ End::Version(_)) => {
                             (Phase::VersionMismatch(end.to_string()), false)
                         }
-                        Over::Ended(end) => (Phase::Connecting(end.to_string()), true),
+                        Over::Ended(end) => (Phase::Connecting(end.to_string()), greeted),
                         Over::VersionMismatch(why) => (Phase::VersionMismatch(why), false),
                         Over::ManifestConflict => (Phase::ManifestConflict, false),
                         Over::Restarted => {
@@ -209,7 +235,7 @@ impl Life {
                     }
                 }
             };
-            if connected {
+            if answered {
                 backoff.reset();
             }
             tracing::warn!(phase = phase.name(), why = phase.explain(), "the link is down");
@@ -219,11 +245,8 @@ impl Life {
         }
     }
 
-    /// One connection's life, from the first question to its end.
+    /// One connection's life, from the greeting to its end.
     async fn serve(&mut self, connection: &Connection) -> Over {
-        if let Err(over) = self.greet(connection).await {
-            return over;
-        }
         let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
         let mut asked: Option<oneshot::Sender<Result<State, Refusal>>> = None;
         loop {

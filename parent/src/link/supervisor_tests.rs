@@ -8,7 +8,7 @@ use crate::store::StoreAddress;
 use alloy_primitives::{B256, FixedBytes};
 use aws_lc_rs::digest::{SHA256, digest};
 use nitro_signer_shared::frame;
-use nitro_signer_shared::message::{MAX_RECORDS_PER_BATCH, RecordsLoaded};
+use nitro_signer_shared::message::MAX_RECORDS_PER_BATCH;
 use nitro_signer_shared::message::{RefusedRecord, RequestFrame, ResponseFrame};
 use std::sync::Mutex;
 use tokio::net::{UnixListener, UnixStream};
@@ -263,4 +263,17 @@ async fn credentials_that_are_due_are_renewed() {
     let ended = tokio::time::timeout(Duration::from_millis(500), waiting).await;
     assert!(ended.is_err(), "nothing else happened");
     assert_eq!(stage.played.lock().expect("is whole").renewed, 1);
+}
+
+#[tokio::test]
+async fn connections_that_die_at_the_greeting_come_ever_more_slowly() {
+    let stage = Stage::new(ours(), |_| {});
+    let listener = UnixListener::bind(stage.dir.path().join("5000.sock")).expect("binds");
+    let _ = listener.accept().await.expect("accepts");
+    let first = std::time::Instant::now();
+    for _ in 0..3 {
+        let _ = listener.accept().await.expect("accepts");
+    }
+    // The pauses double from 0.1 s or later; without that they would be 0.3 s in all.
+    assert!(first.elapsed() >= Duration::from_millis(650), "{:?}", first.elapsed());
 }

@@ -118,6 +118,19 @@ async fn a_key_that_cannot_be_stored_is_never_shown_or_loaded() {
 }
 
 #[tokio::test]
+async fn a_stored_key_that_is_not_loaded_is_tried_again_and_then_named() {
+    let body = json!({"nonce": format!("0x{}", "07".repeat(16))});
+    for (refused, expected) in [(3, (201, "")), (4, (503, "busy"))] {
+        let stage = Stage::ready().await;
+        stage.refuse_loads(refused);
+        let (status, answer) = stage.post("/v1/keys", &body).await;
+        assert_eq!((status, code(&answer)), expected, "{answer}");
+        assert!(answer.to_string().contains(FROM), "{answer}");
+        assert!(stage.store().join("records").join("07".repeat(16)).exists());
+    }
+}
+
+#[tokio::test]
 async fn probes_and_metrics_tell_the_state() {
     let stage = Stage::new().await;
     assert_eq!(stage.ops("/livez").await.0, 200);
@@ -137,6 +150,30 @@ async fn probes_and_metrics_tell_the_state() {
     ] {
         assert!(metrics.contains(name), "{name} in {metrics}");
     }
+}
+
+#[tokio::test]
+async fn a_request_whose_client_leaves_is_recorded_and_no_longer_in_flight() {
+    let stage = Stage::ready().await;
+    stage.slow(Duration::from_secs(60));
+    let answer = stage.ask_later("/v1/attestation?nonce=00112233445566778899aabbccddeeff");
+    while !stage.asked().iter().any(|a| a.request == "Attest") {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    answer.abort();
+    // The recorder is the process's, so other tests' requests show in it for a moment.
+    let expected = [
+        r#"nitro_signer_requests_total{route="attestation",code="cancelled"} 1"#,
+        "nitro_signer_requests_in_flight 0",
+    ];
+    for _ in 0..1_000 {
+        let (_, metrics) = stage.ops("/metrics").await;
+        if expected.iter().all(|line| metrics.lines().any(|l| l == *line)) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{}", stage.ops("/metrics").await.1);
 }
 
 #[tokio::test]

@@ -40,6 +40,8 @@ struct Enclave {
     asked: Vec<Asked>,
     vault: bool,
     pause: Duration,
+    /// How many batches of records are refused before one is accepted.
+    busy_loads: u32,
 }
 
 pub(crate) struct Stage {
@@ -154,6 +156,11 @@ impl Stage {
     /// Makes the enclave take this long for everything.
     pub(crate) fn slow(&self, pause: Duration) {
         self.enclave.lock().unwrap().pause = pause;
+    }
+
+    /// Makes the enclave too busy for this many batches of records.
+    pub(crate) fn refuse_loads(&self, count: u32) {
+        self.enclave.lock().unwrap().busy_loads = count;
     }
 
     pub(crate) fn store(&self) -> PathBuf {
@@ -409,6 +416,10 @@ impl Enclave {
                 Ok(Response::Configured { state })
             }
             Request::UpdateCredentials { .. } => Ok(Response::CredentialsUpdated {}),
+            Request::LoadRecords { .. } if self.busy_loads > 0 => {
+                self.busy_loads -= 1;
+                Err(RefusalCode::Busy.into())
+            }
             Request::LoadRecords { records } => {
                 let accepted = u32::try_from(records.len()).unwrap();
                 Ok(Response::RecordsLoaded(RecordsLoaded { accepted, refused: Vec::new() }))
