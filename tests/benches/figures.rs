@@ -80,8 +80,8 @@ fn requests(c: &mut Criterion) {
         || policy.approve_transaction(&caller, &facts, read(), |_| false, NOW_S).expect("permits");
 
     c.bench_function("transaction/read", |b| b.iter(|| black_box(read())));
-    c.bench_function("policy/20 rules, with reading", |b| b.iter(|| black_box(approve())));
-    c.bench_function("sign/read, approve, sign, verify", |b| {
+    c.bench_function("policy/20_rules_with_reading", |b| b.iter(|| black_box(approve())));
+    c.bench_function("sign/read_approve_sign_verify", |b| {
         b.iter(|| {
             let nonces = Nonces::Deterministic;
             black_box(sign_transaction(approve(), &key, nonces).expect("signs"))
@@ -118,7 +118,7 @@ fn records(c: &mut Criterion) {
         let record = world.create_key(&enclave).await.record;
         (enclave, record)
     });
-    c.bench_function("record/open 100 in a batch", |b| {
+    c.bench_function("record/open_100_in_a_batch", |b| {
         b.iter(|| {
             let records = vec![record.clone(); 100];
             let loaded = runtime.block_on(enclave.ask(Request::LoadRecords { records }));
