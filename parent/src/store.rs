@@ -267,6 +267,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_record_that_cannot_be_read_stops_no_other() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = open(dir.path());
+        let count = 4 * CONCURRENT_READS;
+        for n in 0..count {
+            let id = FixedBytes::left_padding_from(&n.to_be_bytes());
+            store.create_record(&id, b"record").await.expect("is new");
+        }
+        let mut listed = store.records();
+        let mut read = 0;
+        let mut unreadable = 0;
+        while let Some(item) = listed.next().await {
+            match item.expect("goes on") {
+                Stored::Record(_) => read += 1,
+                Stored::NotARecord(name) => unreachable!("{name} is a record"),
+                Stored::Unreadable => unreadable += 1,
+            }
+            // What was listed and not read yet is gone.
+            let _ = std::fs::remove_dir_all(dir.path().join("records"));
+        }
+        assert_eq!(read + unreadable, count);
+        assert!(read > 0 && unreadable > 0, "{read} and {unreadable}");
+    }
+
+    #[tokio::test]
     async fn what_is_too_large_is_neither_written_nor_read() {
         let dir = tempfile::tempdir().expect("a directory");
         let store = open(dir.path());

@@ -82,7 +82,8 @@ impl Stage {
     async fn reach(&self, name: &str) -> Situation {
         let mut situation = self.link.situation.clone();
         let reached = situation.wait_for(|s| s.phase.name() == name);
-        let reached = tokio::time::timeout(Duration::from_secs(10), reached).await;
+        // Longer than the supervisor takes to look in.
+        let reached = tokio::time::timeout(LOOK_IN * 2, reached).await;
         reached
             .unwrap_or_else(|_| panic!("{name}: {:?}", self.link.situation()))
             .expect("lives")
@@ -214,6 +215,17 @@ async fn without_a_vault_it_waits_until_one_is_stored() {
     stage.reach("ready").await;
     let played = stage.played.lock().expect("is whole");
     assert_eq!(played.vault.as_deref(), Some(b"new".as_slice()));
+}
+
+#[tokio::test]
+async fn a_vault_that_somebody_else_stored_is_noticed() {
+    let stage = Stage::new(ours(), |_| {});
+    let _enclave = stage.boot();
+    stage.reach("no_vault").await;
+    stage.store.create_vault(b"another parent's").await.expect("is new");
+    stage.reach("ready").await;
+    let played = stage.played.lock().expect("is whole");
+    assert_eq!(played.vault.as_deref(), Some(b"another parent's".as_slice()));
 }
 
 #[tokio::test]
