@@ -46,6 +46,19 @@ fn a_folder_becomes_one_manifest_always_the_same() {
 }
 
 #[test]
+fn only_a_manifest_is_hashed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("manifest.cbor");
+    let hash = |bytes: &[u8]| {
+        std::fs::write(&file, bytes).expect("writes");
+        Hash { file: file.clone() }.run()
+    };
+    assert!(hash(&check(GOOD).expect("is complete")).is_ok());
+    assert!(hash(b"version = 3").is_err());
+    assert!(hash(b"").is_err());
+}
+
+#[test]
 fn a_wrong_folder_is_refused() {
     for (find, put) in [
         ("version = 3", "version = 0"),
