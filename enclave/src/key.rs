@@ -3,7 +3,7 @@
 //! A key leaves this module only to be sealed into a record. Nothing here decides what may be
 //! signed: the caller of `PrivateKey::sign_hash` holds policy's approval.
 
-use alloy_primitives::{Address, B256, U256, keccak256};
+use alloy_primitives::{Address, B256, FixedBytes, U256, keccak256};
 use k256::ecdsa::signature::rand_core::{TryCryptoRng, TryRng};
 use k256::ecdsa::{RecoveryId, Signature, SigningKey, VerifyingKey};
 use nitro_signer_shared::message::Origin;
@@ -54,6 +54,13 @@ impl PrivateKey {
     #[must_use]
     pub const fn address(&self) -> Address {
         self.address
+    }
+
+    /// The public key: the point's two coordinates, big-endian.
+    #[must_use]
+    pub fn public_key(&self) -> FixedBytes<64> {
+        // SEC1's uncompressed form is the byte 4 and 64 bytes of coordinates.
+        FixedBytes::from_slice(&self.signing.verifying_key().to_sec1_point(false).as_bytes()[1..])
     }
 
     /// The key's 32 bytes, big-endian. Only for sealing them into a record.

@@ -119,6 +119,7 @@ impl Keyring {
 fn info(key: &HeldKey) -> KeyInfo {
     let facts = &key.facts;
     KeyInfo {
+        public_key: key.private.public_key(),
         address: facts.address,
         origin: facts.origin,
         created: facts.created,
@@ -130,7 +131,7 @@ fn info(key: &HeldKey) -> KeyInfo {
 /// At least what a key takes in a page's CBOR: the fields' names, and each text with its length.
 fn size(key: &KeyInfo) -> usize {
     let labels = key.labels.iter().map(|(name, value)| name.len() + value.len() + 4);
-    160 + key.creator.len() + labels.sum::<usize>()
+    240 + key.creator.len() + labels.sum::<usize>()
 }
 
 #[cfg(test)]

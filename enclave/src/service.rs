@@ -212,6 +212,10 @@ impl Service {
             Request::SignTransaction { key, payload } => {
                 self.sign_transaction(asking, key, &payload).map(Response::Signed)
             }
+            Request::SignMessage { .. }
+            | Request::SignTypedData { .. }
+            | Request::SignAuthorization { .. }
+            | Request::SignDigest { .. } => Err(RefusalCode::NotFound.into()),
         }
     }
 

@@ -187,6 +187,7 @@ mod tests {
             addresses: vec![],
             policy: String::new(),
             abis: vec![],
+            typed_data: vec![],
             switches: Default::default(),
             siblings: vec![],
         }

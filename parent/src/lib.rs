@@ -11,7 +11,6 @@ pub mod credentials;
 pub mod ethereum;
 mod exchange;
 mod http;
-pub mod json;
 pub mod link;
 pub mod serve;
 pub mod store;

@@ -9,6 +9,7 @@ mod bounded;
 pub mod claims;
 pub mod cms;
 pub mod frame;
+pub mod json;
 pub mod key_policy;
 pub mod manifest;
 pub mod merkle;

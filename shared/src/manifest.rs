@@ -23,6 +23,7 @@ const MAX_CLIENTS: usize = 1_000;
 const MAX_ADDRESSES: usize = 10_000;
 const MAX_GROUPS: usize = 64;
 const MAX_ABIS: usize = 256;
+const MAX_TYPED_DATA: usize = 256;
 const MAX_SIBLINGS: usize = 16;
 const HASH_DOMAIN: &[u8] = b"nitro-signer/manifest/v1";
 
@@ -111,12 +112,14 @@ pub struct Manifest {
     pub clients: Vec<ClientEntry>,
     /// The names in transport certificates that the parent may assert.
     pub asserted: Vec<AssertedEntry>,
-    /// The address book: every address or key that the policy names, and tokens' decimals.
+    /// The address book: every address or key that the policy names, tokens' decimals, contracts' ABIs.
     pub addresses: Vec<AddressEntry>,
     /// The policy, in Cedar.
     pub policy: String,
-    /// Contract ABIs, as JSON text; at most 256. Reserved: no calldata is decoded yet.
-    pub abis: Vec<String>,
+    /// Contract ABIs, by which calldata is decoded for the policy; at most 256.
+    pub abis: Vec<AbiEntry>,
+    /// Types of typed data whose values the policy may see; at most 256.
+    pub typed_data: Vec<TypedDataEntry>,
     /// What is off unless named here.
     pub switches: Switches,
     /// Other images that may open the vault during an upgrade; at most 16. Reserved: nothing reads
@@ -156,9 +159,31 @@ pub struct AddressEntry {
     pub name: Name,
     /// The groups it is in.
     pub groups: Vec<Name>,
-    /// The decimals of the token at this address, if it is one: 0 to 36. Reserved: no rule sees
-    /// them yet.
+    /// The decimals of the token at this address, if it is one: 0 to 36.
     pub decimals: Option<u8>,
+    /// By which ABI calls of the contract at this address are decoded: one of the manifest's, or
+    /// `erc20`, `erc721` or `erc1155`.
+    pub abi: Option<Name>,
+}
+
+/// A contract's ABI.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AbiEntry {
+    /// The name under which rules find its calls: `[a-z][a-z0-9_]{0,63}`.
+    pub name: Name,
+    /// The ABI, as the JSON array that compilers write.
+    pub json: String,
+}
+
+/// A type of typed data (EIP-712).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TypedDataEntry {
+    /// The name under which rules find its values: `[a-z][a-z0-9_]{0,63}`.
+    pub name: Name,
+    /// EIP-712's encodeType of it, for example `Mail(address to,string contents)`.
+    pub encode_type: String,
 }
 
 /// Dangerous abilities; all off unless the manifest turns them on. Policy decides beyond that.
@@ -168,11 +193,11 @@ pub struct AddressEntry {
 pub struct Switches {
     /// Keys made elsewhere may be brought in. Reserved: not served yet.
     pub import: bool,
-    /// Bare 32-byte digests may be signed. Reserved: not served yet.
+    /// Bare 32-byte digests may be signed.
     pub raw_digests: bool,
-    /// Legacy transactions without a chain id may be signed. Reserved: not served yet.
+    /// Legacy transactions without a chain id may be signed.
     pub unprotected_legacy: bool,
-    /// EIP-7702 transactions may be signed.
+    /// EIP-7702 transactions and authorizations may be signed.
     pub delegation: bool,
     /// Signature nonces mix in fresh randomness (RFC 6979, section 3.6).
     pub hedged_nonces: bool,
@@ -238,12 +263,22 @@ impl Manifest {
         at_most("asserted", self.asserted.len(), MAX_CLIENTS)?;
         at_most("addresses", self.addresses.len(), MAX_ADDRESSES)?;
         at_most("abis", self.abis.len(), MAX_ABIS)?;
+        at_most("typed_data", self.typed_data.len(), MAX_TYPED_DATA)?;
         at_most("siblings", self.siblings.len(), MAX_SIBLINGS)?;
         distinct("clients", "name", self.clients.iter().map(|c| &c.name))?;
         distinct("clients", "public key", self.clients.iter().map(|c| c.public_key))?;
         distinct("asserted", "name", self.asserted.iter().map(|a| &a.name))?;
         distinct("addresses", "address", self.addresses.iter().map(|a| a.address))?;
         distinct("addresses", "name", self.addresses.iter().map(|a| &a.name))?;
+        distinct("abis", "name", self.abis.iter().map(|a| &a.name))?;
+        distinct("typed_data", "name", self.typed_data.iter().map(|t| &t.name))?;
+        for (field, name) in (self.abis.iter().map(|a| ("abis", &a.name)))
+            .chain(self.typed_data.iter().map(|t| ("typed_data", &t.name)))
+        {
+            if !name.is_attribute() {
+                return Err(ManifestError::field(field, "write a name as [a-z][a-z0-9_]{0,63}"));
+            }
+        }
         let groups = (self.clients.iter().map(|c| ("clients", &c.groups)))
             .chain(self.asserted.iter().map(|a| ("asserted", &a.groups)))
             .chain(self.addresses.iter().map(|a| ("addresses", &a.groups)));
@@ -294,6 +329,12 @@ impl Name {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether a rule can write it as an attribute: `[a-z][a-z0-9_]*`.
+    fn is_attribute(&self) -> bool {
+        self.0.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_')
+            && self.0.starts_with(|c: char| c.is_ascii_lowercase())
     }
 }
 

@@ -39,6 +39,10 @@ pub const MIN_NONCE: usize = 16;
 pub const MAX_NONCE: usize = 64;
 /// The longest transaction payload, in bytes: 128 KiB of calldata and the largest access list.
 pub const MAX_TRANSACTION: usize = 524_288;
+/// The longest message (EIP-191), in bytes: as much as calldata may have.
+pub const MAX_MESSAGE: usize = 131_072;
+/// The longest typed data (EIP-712), in bytes of JSON.
+pub const MAX_TYPED_DATA: usize = 262_144;
 
 /// One request on the link.
 #[derive(Serialize, Deserialize)]
@@ -119,13 +123,48 @@ pub enum Request {
         /// [`MIN_NONCE`] to [`MAX_NONCE`] bytes.
         nonce: ByteBuf,
     },
-    /// Signs a transaction.
+    /// Signs a transaction. Answered by [`Response::Signed`], every other signature by
+    /// [`Response::SignedHash`].
     SignTransaction {
         /// The key's address.
         key: Address,
         /// The unsigned transaction as it is hashed for signing: `type || rlp(fields)` (EIP-2718)
-        /// or, for a legacy one, `rlp(nonce, …, data, chainId, 0, 0)` (EIP-155).
+        /// or, for a legacy one, `rlp(nonce, …, data, chainId, 0, 0)` (EIP-155), or without
+        /// replay protection `rlp(nonce, …, data)`.
         payload: ByteBuf,
+    },
+    /// Signs a message under EIP-191's version 0x45, as eth_sign and personal_sign do: the enclave
+    /// puts the prefix before it.
+    SignMessage {
+        /// The key's address.
+        key: Address,
+        /// The message itself, at most [`MAX_MESSAGE`].
+        message: ByteBuf,
+    },
+    /// Signs typed data (EIP-712).
+    SignTypedData {
+        /// The key's address.
+        key: Address,
+        /// The JSON object `{types, primaryType, domain, message}`, at most [`MAX_TYPED_DATA`].
+        typed_data: ByteBuf,
+    },
+    /// Signs an authorization (EIP-7702) outside any transaction. Needs a client proof.
+    SignAuthorization {
+        /// The key's address: the account whose code is set.
+        key: Address,
+        /// The one chain it holds on; 0 is every chain.
+        chain_id: u64,
+        /// The contract whose code the account will run; zero clears it.
+        address: Address,
+        /// The account's nonce at which it holds.
+        nonce: u64,
+    },
+    /// Signs a bare 32-byte digest. Needs a client proof.
+    SignDigest {
+        /// The key's address.
+        key: Address,
+        /// What is signed, as it stands.
+        digest: B256,
     },
 }
 
@@ -143,6 +182,10 @@ impl Request {
             Self::ListKeys { .. } => "ListKeys",
             Self::Attest { .. } => "Attest",
             Self::SignTransaction { .. } => "SignTransaction",
+            Self::SignMessage { .. } => "SignMessage",
+            Self::SignTypedData { .. } => "SignTypedData",
+            Self::SignAuthorization { .. } => "SignAuthorization",
+            Self::SignDigest { .. } => "SignDigest",
         }
     }
 }
@@ -174,6 +217,7 @@ pub enum Response {
     Keys { keys: Vec<KeyInfo>, more: bool },
     Attestation(Attestation),
     Signed(SignedTransaction),
+    SignedHash(SignedHash),
 }
 
 /// Where the enclave is in its life.
@@ -261,6 +305,8 @@ pub struct CreatedKey {
 pub struct KeyInfo {
     /// Its address.
     pub address: Address,
+    /// Its secp256k1 public key: the point's two coordinates, big-endian.
+    pub public_key: FixedBytes<64>,
     /// Where it came from.
     pub origin: Origin,
     /// When it was made, in seconds of Unix time by the enclave's clock.
@@ -316,6 +362,20 @@ pub struct SignedTransaction {
     /// The signed transaction (EIP-2718), ready for eth_sendRawTransaction. A type 3 one comes
     /// without its sidecar.
     pub raw: ByteBuf,
+    /// The signature's r, big-endian.
+    pub r: B256,
+    /// The signature's s, big-endian, in the lower half of the order (EIP-2).
+    pub s: B256,
+    /// The parity of R's y coordinate.
+    pub y_parity: bool,
+}
+
+/// The answer to the requests that sign something other than a transaction.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignedHash {
+    /// The hash that was signed, computed in the enclave; for a digest, the digest.
+    pub signing_hash: B256,
     /// The signature's r, big-endian.
     pub r: B256,
     /// The signature's s, big-endian, in the lower half of the order (EIP-2).

@@ -66,6 +66,32 @@ impl Intent {
         Self { action: "SignTransaction", key, payload: signing_hash }
     }
 
+    /// A message is to be signed by `key`: action `SignMessage`, payload the hash that EIP-191 gives
+    /// it.
+    #[must_use]
+    pub const fn sign_message(key: Address, signing_hash: B256) -> Self {
+        Self { action: "SignMessage", key, payload: signing_hash }
+    }
+
+    /// Typed data is to be signed by `key`: action `SignTypedData`, payload its EIP-712 hash.
+    #[must_use]
+    pub const fn sign_typed_data(key: Address, signing_hash: B256) -> Self {
+        Self { action: "SignTypedData", key, payload: signing_hash }
+    }
+
+    /// An authorization is to be signed by `key`: action `SignAuthorization`, payload its EIP-7702
+    /// hash.
+    #[must_use]
+    pub const fn sign_authorization(key: Address, signing_hash: B256) -> Self {
+        Self { action: "SignAuthorization", key, payload: signing_hash }
+    }
+
+    /// A bare digest is to be signed by `key`: action `SignDigest`, payload the digest.
+    #[must_use]
+    pub const fn sign_digest(key: Address, digest: B256) -> Self {
+        Self { action: "SignDigest", key, payload: digest }
+    }
+
     /// The action's name in the signed data.
     #[must_use]
     pub const fn action(&self) -> &'static str {

@@ -65,7 +65,17 @@ refusal_codes! {
     InvalidTransaction = "invalid_transaction", 400, -32602;
     /// The transaction's type is not served. Use type 0, 1, 2, 3 or 4.
     UnsupportedTransaction = "unsupported_transaction", 400, -32602;
-    /// The transaction is for another chain than this endpoint. Use the endpoint of its chain.
+    /// The message cannot be signed as given. Correct it as the detail says.
+    InvalidMessage = "invalid_message", 400, -32602;
+    /// The typed data cannot be signed as given. Correct it as the detail says.
+    InvalidTypedData = "invalid_typed_data", 400, -32602;
+    /// The authorization cannot be signed as given. Correct it as the detail says.
+    InvalidAuthorization = "invalid_authorization", 400, -32602;
+    /// The blobs do not fit the transaction. Correct them as the detail says.
+    InvalidBlobs = "invalid_blobs", 400, -32602;
+    /// Blobs came without the KZG commitments and proofs of the form that was asked for. Send both, or only the blobs' versioned hashes.
+    BlobProofsMissing = "blob_proofs_missing", 400, -32602;
+    /// The request is for another chain than this endpoint. Use the endpoint of its chain.
     WrongChain = "wrong_chain", 400, -32602;
     /// A label is outside the allowed form. Use [a-z0-9_-]{1,32} for names and up to 64 printable ASCII characters for values.
     InvalidLabel = "invalid_label", 400, -32602;

@@ -110,9 +110,11 @@ pub fn manifest(key: &KeyArn, operator: &ClientKey) -> Manifest {
             name: name("burned"),
             groups: vec![],
             decimals: None,
+            abi: None,
         }],
         policy: POLICY.to_owned(),
         abis: vec![],
+        typed_data: vec![],
         switches: Switches { delegation: true, ..Switches::default() },
         siblings: vec![],
     }

@@ -32,6 +32,7 @@ pub(crate) fn manifest(policy: &str) -> Manifest {
         addresses: vec![],
         policy: policy.to_owned(),
         abis: vec![],
+        typed_data: vec![],
         switches: Switches::default(),
         siblings: vec![],
     }

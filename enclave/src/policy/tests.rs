@@ -22,6 +22,7 @@ pub(crate) fn manifest(policy: &str) -> Manifest {
         name: name.parse().unwrap(),
         groups: groups.iter().map(|g| g.parse().unwrap()).collect(),
         decimals: None,
+        abi: None,
     };
     let mut manifest = clients::manifest(policy);
     manifest.addresses =

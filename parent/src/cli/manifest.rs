@@ -9,11 +9,12 @@ use crate::ethereum::fields::address_text;
 use crate::serve::load_manifest;
 use alloy_primitives::FixedBytes;
 use nitro_signer_shared::manifest::{
-    AddressEntry, AssertedEntry, ClientEntry, FORMAT, KeyArn, MAX_MANIFEST, Manifest as Packed,
-    ManifestHash, Name, Sibling, Switches,
+    AbiEntry, AddressEntry, AssertedEntry, ClientEntry, FORMAT, KeyArn, MAX_MANIFEST,
+    Manifest as Packed, ManifestHash, Name, Sibling, Switches, TypedDataEntry,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The manifest: build it from a folder, check a built one, hash one.
@@ -45,7 +46,10 @@ manifest.toml:
   address = \"0x…\"
   name = \"usdc\"
   groups = [\"tokens\"]
-  decimals = 6
+  abi = \"erc20\"                    # or erc721, erc1155, or abis/NAME.json by its NAME
+  decimals = 6                     # an erc20 needs them
+  [typed_data]                     # types whose values rules may see, by EIP-712's encodeType
+  mail = \"Mail(address to,string contents)\"
   [switches]                       # off unless named
   delegation = true
   [[siblings]]                     # other images that may open the vault during an upgrade
@@ -177,6 +181,8 @@ struct Folder {
     #[serde(default)]
     addresses: Vec<Address>,
     #[serde(default)]
+    typed_data: BTreeMap<Name, String>,
+    #[serde(default)]
     switches: Switches,
     #[serde(default)]
     siblings: Vec<Sibling>,
@@ -207,6 +213,7 @@ struct Address {
     #[serde(default)]
     groups: Vec<Name>,
     decimals: Option<u8>,
+    abi: Option<Name>,
 }
 
 /// A folder's manifest, as bytes.
@@ -230,6 +237,7 @@ fn pack(folder: &Path) -> Result<Vec<u8>, Failure> {
         addresses: addresses?,
         policy: text(&folder.join("policy.cedar"))?,
         abis: abis(&folder.join("abis"))?,
+        typed_data: given.typed_data.into_iter().map(typed_data).collect(),
         switches: given.switches,
         siblings: given.siblings,
     };
@@ -249,12 +257,16 @@ fn client(client: Client) -> Result<ClientEntry, Failure> {
 fn address(entry: Address) -> Result<AddressEntry, Failure> {
     let address = address_text("addresses: address", &entry.address)
         .map_err(|e| Failure::usage(format!("{e}: {}", entry.name)))?;
-    let Address { name, groups, decimals, .. } = entry;
-    Ok(AddressEntry { address, name, groups, decimals })
+    let Address { name, groups, decimals, abi, .. } = entry;
+    Ok(AddressEntry { address, name, groups, decimals, abi })
 }
 
-/// The ABIs of a folder, in order of their files' names.
-fn abis(folder: &Path) -> Result<Vec<String>, Failure> {
+fn typed_data((name, encode_type): (Name, String)) -> TypedDataEntry {
+    TypedDataEntry { name, encode_type }
+}
+
+/// The ABIs of a folder, each named by its file, in order of the names.
+fn abis(folder: &Path) -> Result<Vec<AbiEntry>, Failure> {
     if !folder.exists() {
         return Ok(Vec::new());
     }
@@ -267,9 +279,13 @@ fn abis(folder: &Path) -> Result<Vec<String>, Failure> {
     paths.sort();
     let abi = |path: PathBuf| {
         let text = text(&path)?;
-        crate::json::read(text.as_bytes())
+        nitro_signer_shared::json::read(text.as_bytes())
             .map_err(|e| Failure::usage(format!("{}: {}", path.display(), e.detail)))?;
-        Ok(text)
+        let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        let name = name
+            .parse()
+            .map_err(|e| Failure::usage(format!("{}: the file's {e}", path.display())))?;
+        Ok(AbiEntry { name, json: text })
     };
     paths.into_iter().map(abi).collect()
 }

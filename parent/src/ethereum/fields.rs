@@ -4,8 +4,8 @@
 //! leading zeros, bytes are `0x` and an even number of digits. JSON integers up to 2^53-1 are
 //! accepted for quantities too; a string without `0x` never is, since nobody can say its base.
 
-use crate::json::{FieldError, Value};
 use alloy_primitives::{Address, B256, Bytes, U256};
+use nitro_signer_shared::json::{FieldError, Value};
 
 fn wrong<T>(name: &str, what: &str) -> Result<T, FieldError> {
     Err(FieldError(format!("{name} must be {what}")))

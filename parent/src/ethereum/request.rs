@@ -5,11 +5,11 @@
 //! as in every client; `null` counts as absent, since Go clients write it so.
 
 use super::{UnsignedTransaction, fields};
-use crate::json::{FieldError, Object, Value};
 use alloy_consensus::{TxEip1559, TxEip2930, TxEip4844, TxEip7702, TxLegacy};
 use alloy_eips::eip2930::{AccessList, AccessListItem};
 use alloy_eips::eip7702::{Authorization, SignedAuthorization};
 use alloy_primitives::{Address, B256, Bytes, TxKind, U256};
+use nitro_signer_shared::json::{FieldError, Object, Value};
 use nitro_signer_shared::message::MAX_TRANSACTION;
 use nitro_signer_shared::refusal::{Refusal, RefusalCode};
 

@@ -3,7 +3,7 @@
 #![allow(clippy::panic)]
 
 use super::*;
-use crate::json::read_object;
+use nitro_signer_shared::json::read_object;
 
 const FROM: &str = "0x9d8a62f656a8d1615c1294fd71e9cfb3e4855a4f";
 const TO: &str = "0x3535353535353535353535353535353535353535";
@@ -135,7 +135,7 @@ fn an_endpoint_serves_its_own_chain() {
 #[test]
 fn a_parity_is_one_bit_however_it_is_written() {
     let check = |y: Option<&str>, v: Option<&str>, expected: Option<u8>| {
-        let value = |text: &str| crate::json::read(text.as_bytes()).expect("is JSON");
+        let value = |text: &str| nitro_signer_shared::json::read(text.as_bytes()).expect("is JSON");
         assert_eq!(parity(y.map(value), v.map(value)).ok(), expected, "{y:?} {v:?}");
     };
     check(Some("1"), None, Some(1));

@@ -1,7 +1,7 @@
 //! The comparison of what came back with what was asked.
 
 use super::*;
-use crate::json::read_object;
+use nitro_signer_shared::json::read_object;
 
 /// The published example of EIP-155: its transaction, its key's address, its signed bytes.
 const RAW: &str = "f86c098504a817c800825208943535353535353535353535353535353535353535880de0b6b3a76400008025a028ef61340bd939bc2195fe537567866003e1a15d3c71ff63e1590620aa636276a067cbe9d8997f761aecb703304b3800ccf555c9f3dc64214b297fb1966a3b6d83";

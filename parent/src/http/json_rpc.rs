@@ -7,11 +7,11 @@
 use super::{App, Outcome, Peer, Served, query, read_body};
 use crate::appliance::Caller;
 use crate::ethereum::{CheckedTransaction, TransactionRequest};
-use crate::json::{self, Object, Value};
 use axum::body::Body;
 use axum::extract::{Extension, Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
+use nitro_signer_shared::json::{self, Object, Value};
 use nitro_signer_shared::refusal::{Refusal, RefusalCode};
 use serde_json::json;
 

@@ -349,6 +349,7 @@ fn manifest() -> Vec<u8> {
         addresses: Vec::new(),
         policy: String::new(),
         abis: Vec::new(),
+        typed_data: Vec::new(),
         switches: Switches::default(),
         siblings: Vec::new(),
     };
@@ -436,6 +437,7 @@ impl Enclave {
             })),
             Request::ListKeys { after } => {
                 let key = KeyInfo {
+                    public_key: [0x22; 64].into(),
                     address,
                     origin: Origin::Generated,
                     created: 1,

@@ -5,7 +5,7 @@
 //! never turn a number into a float that stands for another number: a field that wants an integer
 //! takes an integer.
 
-use nitro_signer_shared::refusal::{Refusal, RefusalCode};
+use crate::refusal::{Refusal, RefusalCode};
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -42,7 +42,7 @@ pub struct Object(BTreeMap<String, Value>);
 /// What is wrong with a field: a sentence that names it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct FieldError(pub(crate) String);
+pub struct FieldError(pub String);
 
 impl FieldError {
     /// The refusal with this sentence.
