@@ -451,7 +451,11 @@ impl Enclave {
                 document: ByteBuf::from(b"a document"),
                 claims: ByteBuf::from(b"claims"),
             })),
-            Request::SignTransaction { .. } => Err(RefusalCode::PolicyDenied.into()),
+            Request::SignTransaction { .. }
+            | Request::SignMessage { .. }
+            | Request::SignTypedData { .. }
+            | Request::SignAuthorization { .. }
+            | Request::SignDigest { .. } => Err(RefusalCode::PolicyDenied.into()),
         }
     }
 }
