@@ -8,16 +8,19 @@
 
 pub mod amazon;
 pub mod attest;
+pub mod authorization;
 pub mod client;
 pub mod clock;
 pub mod creation;
 mod derive;
+pub mod digest;
 pub mod entropy;
 pub mod key;
 pub mod keyring;
 pub mod kms;
 pub mod labels;
 pub mod log;
+pub mod message;
 pub mod nsm;
 pub mod policy;
 pub mod record;

@@ -8,18 +8,22 @@
 //! power-off; once ready, only credentials and records can be added. Keys exist in `Ready` only.
 
 use crate::attest::{Nonce, attest};
+use crate::authorization::UnsignedAuthorization;
 use crate::client::{Caller, Callers};
 use crate::clock::Clock;
 use crate::creation;
-use crate::key::Nonces;
+use crate::digest::Digest;
+use crate::key::{Nonces, PrivateKey};
 use crate::keyring::Keyring;
 use crate::kms::{Kms, RelayLines, TrustRoots};
 use crate::labels::Labels;
+use crate::message::Message;
 use crate::nsm::{MeasuredModule, Mode, Module, ModuleError};
-use crate::policy::Policy;
+use crate::policy::{Approved, ForAccount, Policy, Subject};
 use crate::record::{self, HeldKey, RecordId};
-use crate::sign::sign_transaction;
+use crate::sign::{self, sign_transaction};
 use crate::transaction::UnsignedTransaction;
+use crate::typed_data::TypedData;
 use crate::vault::{self, VaultKey};
 use alloy_primitives::{Address, B256, FixedBytes};
 use aws_lc_rs::digest;
@@ -140,6 +144,24 @@ impl Incoming {
     }
 }
 
+/// The key that was approved for, and how its nonces are made.
+struct Signing {
+    key: Arc<HeldKey>,
+    hedged: bool,
+}
+
+impl Signing {
+    fn with<T>(
+        self,
+        sign: impl FnOnce(&PrivateKey, Nonces<'_>) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        if self.hedged {
+            return sign(&self.key.private, Nonces::Hedged(&*creation::kernel_random()?));
+        }
+        sign(&self.key.private, Nonces::Deterministic)
+    }
+}
+
 /// Who asks: what the frame says, before anything of it is believed.
 struct Asking<'a> {
     asserted: Option<&'a str>,
@@ -212,10 +234,25 @@ impl Service {
             Request::SignTransaction { key, payload } => {
                 self.sign_transaction(asking, key, &payload).map(Response::Signed)
             }
-            Request::SignMessage { .. }
-            | Request::SignTypedData { .. }
-            | Request::SignAuthorization { .. }
-            | Request::SignDigest { .. } => Err(RefusalCode::NotFound.into()),
+            Request::SignMessage { key, message } => {
+                let message = Message::parse(message.into_vec())?;
+                let intent = Intent::sign_message(key, message.signing_hash());
+                self.sign(asking, key, message, &intent)
+            }
+            Request::SignTypedData { key, typed_data } => {
+                let data = TypedData::parse(&typed_data)?;
+                let intent = Intent::sign_typed_data(key, data.signing_hash());
+                self.sign(asking, key, data, &intent)
+            }
+            Request::SignAuthorization { key, chain_id, address, nonce } => {
+                let authorization = UnsignedAuthorization::new(chain_id, address, nonce)?;
+                let intent = Intent::sign_authorization(key, authorization.signing_hash());
+                self.sign(asking, key, authorization, &intent)
+            }
+            Request::SignDigest { key, digest } => {
+                let intent = Intent::sign_digest(key, digest);
+                self.sign(asking, key, Digest::new(digest), &intent)
+            }
         }
     }
 
@@ -374,24 +411,40 @@ impl Service {
         address: Address,
         payload: &[u8],
     ) -> Result<SignedTransaction, Refusal> {
-        let (measured, open) = self.ready()?;
-        let terms = measured.terms()?;
+        // Before there are keys, nothing is read.
+        self.ready()?;
         let transaction = UnsignedTransaction::parse(payload)?;
         let intent = Intent::sign_transaction(address, transaction.signing_hash());
-        let caller = self.authenticate(&measured, terms, asking, &intent)?;
+        let (approved, signing) = self.approve(asking, address, transaction, &intent)?;
+        signing.with(|key, nonces| sign_transaction(approved, key, nonces))
+    }
+
+    /// The same for everything that is no transaction.
+    fn sign<S: Subject>(
+        &self,
+        asking: Asking<'_>,
+        address: Address,
+        subject: S,
+        intent: &Intent,
+    ) -> Result<Response, Refusal> {
+        let (approved, signing) = self.approve(asking, address, subject, intent)?;
+        signing.with(|key, nonces| sign::sign(approved, key, nonces)).map(Response::SignedHash)
+    }
+
+    fn approve<S: Subject>(
+        &self,
+        asking: Asking<'_>,
+        address: Address,
+        subject: S,
+        intent: &Intent,
+    ) -> Result<(Approved<ForAccount<S>>, Signing), Refusal> {
+        let (measured, open) = self.ready()?;
+        let terms = measured.terms()?;
+        let caller = self.authenticate(&measured, terms, asking, intent)?;
         let key = open.key(&address).ok_or(RefusalCode::UnknownKey)?;
         let (now, is_held) = (self.clock.now_s(), |a: &Address| open.key(a).is_some());
-        let policy = &terms.policy;
-        let approved =
-            policy.approve_transaction(&caller, &key.facts, transaction, is_held, now)?;
-        let hedge;
-        let nonces = if terms.manifest.switches.hedged_nonces {
-            hedge = creation::kernel_random()?;
-            Nonces::Hedged(&hedge)
-        } else {
-            Nonces::Deterministic
-        };
-        sign_transaction(approved, &key.private, nonces)
+        let approved = terms.policy.approve(&caller, &key.facts, subject, is_held, now)?;
+        Ok((approved, Signing { key, hedged: terms.manifest.switches.hedged_nonces }))
     }
 
     fn authenticate(

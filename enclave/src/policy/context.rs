@@ -1,212 +1,274 @@
-//! What a transaction is, as rules see it.
+//! What a request is, as rules see it.
 //!
-//! Every value here comes from the parsed transaction whose hash is signed, or from the enclave's
+//! Every value here comes from what was parsed and whose hash is signed, or from the enclave's
 //! clock; none from the caller's word. Numbers that bound a loss are saturated upwards, numbers
 //! that name something (chain id, nonce) are exact or refuse the request. A test compares the
 //! contexts with the schema, so that a decision need not.
 
-use super::amount::Amount;
+use super::draft::{Draft, Expressed, broken};
 use super::entity::{Action, Ids};
-use crate::transaction::{Delegation, Kind, UnsignedTransaction};
+use super::load::Needs;
+use super::number;
+use super::roster::Roster;
+use super::shape::{Known, Shape};
+use super::subject::Description;
+use super::vocabulary::Vocabulary;
+use crate::authorization::UnsignedAuthorization;
+use crate::digest::Digest;
+use crate::labels::Labels;
+use crate::message::Message;
+use crate::transaction::{Delegation, UnsignedTransaction};
+use crate::typed_data::{Domain, TypedData};
+use alloy_dyn_abi::DynSolValue;
 use alloy_primitives::{Address, U256};
 use cedar_policy::{Context, RestrictedExpression};
 use nitro_signer_shared::refusal::{Refusal, RefusalCode};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 
-/// The context of the four actions that sign a transaction.
-pub(super) struct TransactionContext<'a> {
-    time: i64,
-    chain_id: i64,
-    kind: Kind,
-    nonce: i64,
-    from: Address,
-    to: Option<Address>,
-    value: Amount,
-    gas: i64,
-    max_fee_per_gas: Amount,
-    max_priority_fee_per_gas: Amount,
-    max_cost: Amount,
-    data_size: i64,
-    selector: Option<[u8; 4]>,
-    access_list_addresses: i64,
-    access_list_slots: i64,
-    blobs: i64,
-    max_fee_per_blob_gas: Amount,
-    delegations: &'a [Delegation],
+/// From what and for what a context is made.
+pub(super) struct View<'a> {
+    pub(super) ids: &'a Ids,
+    pub(super) roster: &'a Roster,
+    pub(super) vocabulary: &'a Vocabulary,
+    pub(super) needs: &'a Needs,
+    pub(super) now_s: u64,
+    /// Every address that was put in, for the address book.
+    pub(super) addresses: RefCell<BTreeSet<Address>>,
 }
 
-/// The action that signs this transaction.
-pub(super) fn action(tx: &UnsignedTransaction) -> Action {
-    match (tx.kind(), tx.to()) {
-        (Kind::Blob, _) => Action::SignBlobTransaction,
-        (Kind::SetCode, _) => Action::SignDelegation,
-        (Kind::Legacy | Kind::AccessList | Kind::DynamicFee, Some(_)) => Action::SignTransaction,
-        (Kind::Legacy | Kind::AccessList | Kind::DynamicFee, None) => Action::DeployContract,
+impl View<'_> {
+    /// The context of an action with this subject.
+    pub(super) fn context(&self, of: &Description<'_>) -> Result<Context, Refusal> {
+        let mut draft = Draft::new(self.needs);
+        draft.long("time", exact("the time", self.now_s, RefusalCode::Internal)?);
+        match of {
+            Description::Transaction { from, transaction } => {
+                self.transaction(&mut draft, *from, transaction)?;
+            }
+            Description::Message { from, message } => self.message(&mut draft, *from, message)?,
+            Description::TypedData { from, data } => self.typed_data(&mut draft, *from, data)?,
+            Description::Authorization { from, authorization } => {
+                self.authorization(&mut draft, *from, authorization)?;
+            }
+            Description::Digest { from, digest } => {
+                self.address(&mut draft, "from", *from)?;
+                draft.word("digest", digest.as_hash().as_slice())?;
+            }
+            Description::NewVault => {}
+            Description::NewKey { labels } => self.labels(&mut draft, labels)?,
+        }
+        draft.into_context()
     }
-}
 
-impl<'a> TransactionContext<'a> {
-    /// Describes a transaction of the account `from`.
-    ///
-    /// # Errors
-    /// `InvalidTransaction` if its cost overflows or it names something by a number above 2^63-1.
-    pub(super) fn of(
-        tx: &'a UnsignedTransaction,
+    fn known(&self, decimals: Option<u8>) -> Known<'_> {
+        let Self { ids, roster, addresses, .. } = self;
+        Known { ids, roster, decimals, addresses }
+    }
+
+    fn transaction(
+        &self,
+        draft: &mut Draft<'_>,
         from: Address,
-        now_s: u64,
-    ) -> Result<Self, Refusal> {
-        let calldata = tx.to().map(|_| tx.data());
-        Ok(Self {
-            time: exact("the time", now_s)?,
-            chain_id: exact("the chain id", tx.chain_id())?,
-            kind: tx.kind(),
-            nonce: exact("the nonce", tx.nonce())?,
-            from,
-            to: tx.to(),
-            value: Amount::of(tx.value()),
-            gas: i64::try_from(tx.gas()).unwrap_or(i64::MAX),
-            max_fee_per_gas: Amount::of(U256::from(tx.max_fee_per_gas())),
-            max_priority_fee_per_gas: Amount::of(U256::from(tx.max_priority_fee_per_gas())),
-            max_cost: Amount::of(tx.max_cost()?),
-            data_size: count(tx.data().len()),
-            selector: calldata.and_then(|data| data.first_chunk().copied()),
-            access_list_addresses: count(tx.access_list_addresses()),
-            access_list_slots: count(tx.access_list_slots()),
-            blobs: count(tx.blobs()),
-            max_fee_per_blob_gas: Amount::of(U256::from(tx.max_fee_per_blob_gas())),
-            delegations: tx.delegations(),
-        })
-    }
-
-    /// Every address in it, for the address book.
-    pub(super) fn addresses(&self) -> impl Iterator<Item = Address> {
-        let delegated = self.delegations.iter().flat_map(|d| [d.authority, d.target]);
-        [Some(self.from), self.to].into_iter().flatten().chain(delegated)
-    }
-
-    /// The record that the schema gives this action.
-    pub(super) fn into_cedar(self, action: Action, ids: &Ids) -> Result<Context, Refusal> {
-        let mut record = Record(Vec::with_capacity(24));
-        record.long("time", self.time);
-        record.long("chain_id", self.chain_id);
-        record.long("type", self.kind as i64);
-        record.long("nonce", self.nonce);
-        record.address("from", self.from, ids);
-        if let Some(to) = self.to {
-            record.address("to", to, ids);
+        tx: &UnsignedTransaction,
+    ) -> Result<(), Refusal> {
+        use RefusalCode::InvalidTransaction;
+        let action = Action::of_transaction(tx);
+        if let Some(id) = tx.chain_id() {
+            draft.long("chain_id", exact("the chain id", id, InvalidTransaction)?);
+            draft.long("type", tx.kind() as i64);
         }
-        record.amount("value", self.value)?;
-        record.long("gas", self.gas);
-        record.amount("max_fee_per_gas", self.max_fee_per_gas)?;
-        record.amount("max_priority_fee_per_gas", self.max_priority_fee_per_gas)?;
-        record.amount("max_cost", self.max_cost)?;
-        record.long("data_size", self.data_size);
-        if let Some(selector) = self.selector {
-            let selector = RestrictedExpression::new_entity_uid(ids.selector(selector));
-            record.push("selector", selector);
+        draft.long("nonce", exact("the nonce", tx.nonce(), InvalidTransaction)?);
+        self.address(draft, "from", from)?;
+        self.amount(draft, "value", tx.value())?;
+        draft.long("gas", i64::try_from(tx.gas()).unwrap_or(i64::MAX));
+        self.amount(draft, "max_fee_per_gas", U256::from(tx.max_fee_per_gas()))?;
+        self.amount(draft, "max_cost", tx.max_cost()?)?;
+        draft.long("data_size", count(tx.data().len()));
+        match tx.to() {
+            Some(to) => self.call(draft, to, tx.data())?,
+            None => {
+                let initcode = DynSolValue::Bytes(tx.data().to_vec());
+                let known = self.known(None);
+                draft.put("initcode", |needs| Shape::Bytes.express(&initcode, needs, &known))?;
+            }
         }
-        record.long("access_list_addresses", self.access_list_addresses);
-        record.long("access_list_slots", self.access_list_slots);
+        if action != Action::SignUnprotectedTransaction {
+            let priority = U256::from(tx.max_priority_fee_per_gas());
+            self.amount(draft, "max_priority_fee_per_gas", priority)?;
+            draft.long("access_list_addresses", count(tx.access_list_addresses()));
+            draft.long("access_list_slots", count(tx.access_list_slots()));
+        }
         if action == Action::SignBlobTransaction {
-            record.long("blobs", self.blobs);
-            record.amount("max_fee_per_blob_gas", self.max_fee_per_blob_gas)?;
+            draft.long("blobs", count(tx.blobs()));
+            self.amount(draft, "max_fee_per_blob_gas", U256::from(tx.max_fee_per_blob_gas()))?;
         }
         if action == Action::SignDelegation {
-            record.delegations(self.delegations, self.from, ids)?;
+            self.delegations(draft, tx.delegations(), from)?;
         }
-        record.into_context()
-    }
-}
-
-/// The context of the two actions that make something.
-pub(super) fn of_creation(
-    now_s: u64,
-    labels: Option<RestrictedExpression>,
-) -> Result<Context, Refusal> {
-    let mut record = Record(Vec::with_capacity(2));
-    record.long("time", exact("the time", now_s)?);
-    if let Some(labels) = labels {
-        record.push("labels", labels);
-    }
-    record.into_context()
-}
-
-/// A record that is being written.
-struct Record(Vec<(String, RestrictedExpression)>);
-
-impl Record {
-    fn push(&mut self, name: &str, value: RestrictedExpression) {
-        self.0.push((name.to_owned(), value));
+        Ok(())
     }
 
-    fn long(&mut self, name: &str, value: i64) {
-        self.push(name, RestrictedExpression::new_long(value));
-    }
-
-    fn flag(&mut self, name: &str, value: bool) {
-        self.push(name, RestrictedExpression::new_bool(value));
-    }
-
-    fn address(&mut self, name: &str, address: Address, ids: &Ids) {
-        self.push(name, RestrictedExpression::new_entity_uid(ids.address(address)));
-    }
-
-    fn amount(&mut self, name: &str, amount: Amount) -> Result<(), Refusal> {
-        self.push(name, amount.into_record().ok_or_else(broken)?);
+    fn call(&self, draft: &mut Draft<'_>, to: Address, data: &[u8]) -> Result<(), Refusal> {
+        self.address(draft, "to", to)?;
+        if let Some(selector) = data.first_chunk() {
+            draft.entity_with("selector", || self.ids.selector(*selector));
+        }
+        // Decoding is for rules that look at it.
+        if self.needs.of("call").is_some()
+            && let Some(call) = self.vocabulary.decode(to, data)
+        {
+            let known = self.known(self.roster.decimals(&to));
+            draft.put("call", |needs| call.express(needs, &known))?;
+        }
         Ok(())
     }
 
     fn delegations(
-        &mut self,
-        delegations: &[Delegation],
+        &self,
+        draft: &mut Draft<'_>,
+        all: &[Delegation],
         from: Address,
-        ids: &Ids,
     ) -> Result<(), Refusal> {
-        let each = delegations.iter().map(|d| delegation(d, from, ids));
-        let each = each.collect::<Result<Vec<_>, Refusal>>()?;
-        let addresses = |of: fn(&Delegation) -> Address| {
-            let each = delegations.iter().map(of);
-            RestrictedExpression::new_set(
-                each.map(|a| RestrictedExpression::new_entity_uid(ids.address(a))),
-            )
-        };
-        self.push("delegations", RestrictedExpression::new_set(each));
-        self.push("delegation_addresses", addresses(|d| d.target));
-        self.push("delegation_authorities", addresses(|d| d.authority));
-        self.flag("delegates_any_chain", delegations.iter().any(|d| d.chain_id.is_none()));
-        self.flag("delegates_self", delegations.iter().any(|d| d.authority == from));
+        for d in all {
+            let code = RefusalCode::InvalidTransaction;
+            exact("an authorization's chain id", d.chain_id.unwrap_or(0), code)?;
+            exact("an authorization's nonce", d.nonce, code)?;
+        }
+        draft.put("delegations", |needs| {
+            let each = all.iter().map(|d| self.delegation(d, from, needs));
+            Ok(RestrictedExpression::new_set(each.collect::<Result<Vec<_>, _>>()?))
+        })?;
+        for (name, of) in [
+            ("delegation_addresses", (|d| d.target) as fn(&Delegation) -> Address),
+            ("delegation_authorities", |d| d.authority),
+        ] {
+            draft.put(name, |_| {
+                let each = all.iter().map(|d| self.known(None).address(of(d)));
+                Ok(RestrictedExpression::new_set(each))
+            })?;
+        }
+        draft.flag("delegates_any_chain", all.iter().any(|d| d.chain_id.is_none()));
+        draft.flag("delegates_self", all.iter().any(|d| d.authority == from));
         Ok(())
     }
 
-    fn into_context(self) -> Result<Context, Refusal> {
-        Context::from_pairs(self.0).map_err(|_| broken())
+    fn delegation(&self, d: &Delegation, from: Address, needs: &Needs) -> Expressed {
+        let code = RefusalCode::InvalidTransaction;
+        let mut draft = Draft::new(needs);
+        self.address(&mut draft, "authority", d.authority)?;
+        self.address(&mut draft, "address", d.target)?;
+        let chain_id = exact("an authorization's chain id", d.chain_id.unwrap_or(0), code)?;
+        draft.long("chain_id", chain_id);
+        draft.flag("any_chain", d.chain_id.is_none());
+        draft.long("nonce", exact("an authorization's nonce", d.nonce, code)?);
+        draft.flag("self", d.authority == from);
+        draft.into_record()
+    }
+
+    fn authorization(
+        &self,
+        draft: &mut Draft<'_>,
+        from: Address,
+        one: &UnsignedAuthorization,
+    ) -> Result<(), Refusal> {
+        let code = RefusalCode::InvalidAuthorization;
+        self.address(draft, "from", from)?;
+        self.address(draft, "address", one.target())?;
+        let chain_id = one.chain_id().unwrap_or(0);
+        draft.long("chain_id", exact("the chain id", chain_id, code)?);
+        draft.flag("any_chain", one.chain_id().is_none());
+        draft.long("nonce", exact("the nonce", one.nonce(), code)?);
+        Ok(())
+    }
+
+    fn message(
+        &self,
+        draft: &mut Draft<'_>,
+        from: Address,
+        message: &Message,
+    ) -> Result<(), Refusal> {
+        self.address(draft, "from", from)?;
+        if let Some(word) = message.as_word() {
+            return draft.word("message", word);
+        }
+        draft.long("size", count(message.as_bytes().len()));
+        draft.put("hash", |needs| {
+            super::draft::word(alloy_primitives::keccak256(message.as_bytes()).as_slice(), needs)
+        })?;
+        if let Ok(text) = std::str::from_utf8(message.as_bytes()) {
+            draft.text_with("text", || text.to_owned());
+        }
+        Ok(())
+    }
+
+    fn typed_data(
+        &self,
+        draft: &mut Draft<'_>,
+        from: Address,
+        data: &TypedData,
+    ) -> Result<(), Refusal> {
+        self.address(draft, "from", from)?;
+        let chain_id = data.domain().chain_id.map(domain_chain_id).transpose()?;
+        draft.put("domain", |needs| self.domain(data.domain(), chain_id, needs))?;
+        draft.wrapped_text("primary_type", data.primary_type())?;
+        draft.word("type_hash", data.type_hash().as_slice())?;
+        let Some(needs) = self.needs.of("message") else { return Ok(()) };
+        let decimals = data.domain().verifying_contract.and_then(|c| self.roster.decimals(&c));
+        match self.vocabulary.express_message(data, needs, &self.known(decimals)) {
+            Some(message) => draft.put("message", |_| message),
+            None => Ok(()),
+        }
+    }
+
+    fn domain(&self, domain: &Domain, chain_id: Option<i64>, needs: &Needs) -> Expressed {
+        let mut draft = Draft::new(needs);
+        for (name, text) in [("name", &domain.name), ("version", &domain.version)] {
+            if let Some(text) = text {
+                draft.wrapped_text(name, text)?;
+            }
+        }
+        if let Some(id) = chain_id {
+            draft.long("chain_id", id);
+        }
+        if let Some(contract) = domain.verifying_contract {
+            self.address(&mut draft, "verifying_contract", contract)?;
+        }
+        if let Some(salt) = domain.salt {
+            draft.word("salt", salt.as_slice())?;
+        }
+        draft.into_record()
+    }
+
+    fn labels(&self, draft: &mut Draft<'_>, labels: &Labels) -> Result<(), Refusal> {
+        draft.put("labels", |_| Ok(super::label::set(labels.as_map(), self.ids)))
+    }
+
+    fn address(&self, draft: &mut Draft<'_>, name: &str, address: Address) -> Result<(), Refusal> {
+        draft.put(name, |_| Ok(self.known(None).address(address)))
+    }
+
+    fn amount(&self, draft: &mut Draft<'_>, name: &str, wei: U256) -> Result<(), Refusal> {
+        draft.put(name, |needs| number::amount(wei, needs))
     }
 }
 
-fn delegation(d: &Delegation, from: Address, ids: &Ids) -> Result<RestrictedExpression, Refusal> {
-    let mut record = Record(Vec::with_capacity(6));
-    record.address("authority", d.authority, ids);
-    record.address("address", d.target, ids);
-    record.long("chain_id", exact("an authorization's chain id", d.chain_id.unwrap_or(0))?);
-    record.flag("any_chain", d.chain_id.is_none());
-    record.long("nonce", exact("an authorization's nonce", d.nonce)?);
-    record.flag("self", d.authority == from);
-    RestrictedExpression::new_record(record.0).map_err(|_| broken())
-}
-
 /// A number that names something: another number would name something else.
-fn exact(what: &str, number: u64) -> Result<i64, Refusal> {
+fn exact(what: &str, number: u64, code: RefusalCode) -> Result<i64, Refusal> {
     i64::try_from(number).map_err(|_| {
         let text = format!("{what}, {number}, is more than 2^63 - 1, which no rule can name");
-        Refusal::new(RefusalCode::InvalidTransaction, text)
+        Refusal::new(code, text)
     })
 }
 
-/// How many of something that the transaction's limits keep far below 2^63.
-fn count(number: usize) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
+fn domain_chain_id(id: U256) -> Result<i64, Refusal> {
+    i64::try_from(id).map_err(|_| {
+        let text = "domain.chainId is more than 2^63 - 1, which no rule can name";
+        Refusal::new(RefusalCode::InvalidTypedData, text)
+    })
 }
 
-fn broken() -> Refusal {
-    // Only a name that stands twice does this, and the tests build every record.
-    Refusal::new(RefusalCode::Internal, "the request could not be put to the policy")
+/// How many of something that the limits keep far below 2^63.
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -15,28 +15,47 @@ pub(super) enum Action {
     DeployContract,
     SignBlobTransaction,
     SignDelegation,
+    SignAuthorization,
+    SignUnprotectedTransaction,
+    SignMessage,
+    SignMessage32,
+    SignTypedData,
+    SignDigest,
     CreateVault,
     CreateKey,
 }
 
 impl Action {
-    pub(super) const ALL: [Self; 6] = [
-        Self::SignTransaction,
-        Self::DeployContract,
-        Self::SignBlobTransaction,
-        Self::SignDelegation,
-        Self::CreateVault,
-        Self::CreateKey,
+    const NAMES: [(Self, &'static str); 12] = [
+        (Self::SignTransaction, "SignTransaction"),
+        (Self::DeployContract, "DeployContract"),
+        (Self::SignBlobTransaction, "SignBlobTransaction"),
+        (Self::SignDelegation, "SignDelegation"),
+        (Self::SignAuthorization, "SignAuthorization"),
+        (Self::SignUnprotectedTransaction, "SignUnprotectedTransaction"),
+        (Self::SignMessage, "SignMessage"),
+        (Self::SignMessage32, "SignMessage32"),
+        (Self::SignTypedData, "SignTypedData"),
+        (Self::SignDigest, "SignDigest"),
+        (Self::CreateVault, "CreateVault"),
+        (Self::CreateKey, "CreateKey"),
     ];
+    /// How many there are.
+    pub(super) const COUNT: usize = Self::NAMES.len();
+
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        Self::NAMES.iter().map(|(this, _)| *this)
+    }
 
     pub(super) const fn name(self) -> &'static str {
+        Self::NAMES[self as usize].1
+    }
+
+    /// The action that this one is `in`, as the schema has it.
+    pub(super) const fn parent(self) -> Option<Self> {
         match self {
-            Self::SignTransaction => "SignTransaction",
-            Self::DeployContract => "DeployContract",
-            Self::SignBlobTransaction => "SignBlobTransaction",
-            Self::SignDelegation => "SignDelegation",
-            Self::CreateVault => "CreateVault",
-            Self::CreateKey => "CreateKey",
+            Self::SignAuthorization => Some(Self::SignDelegation),
+            _ => None,
         }
     }
 }
@@ -118,6 +137,13 @@ pub(super) fn address_text(address: Address) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_list_of_actions_is_in_the_order_of_the_enum() {
+        for (place, (this, name)) in Action::NAMES.iter().enumerate() {
+            assert_eq!((*this as usize, this.name()), (place, *name));
+        }
+    }
 
     #[test]
     fn the_list_of_types_is_in_the_order_of_the_enum() {

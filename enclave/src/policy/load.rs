@@ -4,11 +4,18 @@
 //! something, looks no further than the request's own entities, and names only what the manifest
 //! knows. Without that, a `forbid` with a misspelt address would protect nothing, silently.
 
+mod bounds;
+mod needs;
+mod texts;
+
+pub(super) use needs::{Needs, Reach};
+
 use super::roster::Roster;
-use cedar_policy::{Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
+use super::rules::Rules;
+use super::vocabulary::Vocabulary;
+use cedar_policy::{PolicyId, PolicySet, Schema, ValidationMode, Validator};
 use miette::Diagnostic;
 use nitro_signer_shared::refusal::{Refusal, RefusalCode};
-use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 
 const SCHEMA: &str = include_str!("schema.cedarschema");
@@ -23,7 +30,7 @@ const MAX_RULES: usize = 1_000;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyLoadError {
     /// The text is not Cedar.
-    #[error("policy, line {line}: {reason}")]
+    #[error("policy.cedar, line {line}: {reason}")]
     Syntax {
         /// From 1.
         line: usize,
@@ -31,7 +38,7 @@ pub enum PolicyLoadError {
         reason: String,
     },
     /// One rule is not acceptable.
-    #[error("policy, {rule}, line {line}: {reason}")]
+    #[error("policy.cedar, {rule}, line {line}: {reason}")]
     Rule {
         /// Its `@id`, or its place from 1.
         rule: String,
@@ -41,8 +48,14 @@ pub enum PolicyLoadError {
         reason: String,
     },
     /// There are more rules than a decision may take.
-    #[error("policy: {0} rules are more than {MAX_RULES}")]
+    #[error("policy.cedar: {0} rules are more than {MAX_RULES}")]
     TooMany(usize),
+    /// An ABI, or an address book entry that refers to one, is wrong.
+    #[error("{0}")]
+    Abi(String),
+    /// A declared type of typed data is wrong.
+    #[error("{0}")]
+    TypedData(String),
 }
 
 impl From<PolicyLoadError> for Refusal {
@@ -51,74 +64,49 @@ impl From<PolicyLoadError> for Refusal {
     }
 }
 
-/// Rules that passed every check of this module.
-pub(super) struct Rules {
-    pub(super) set: PolicySet,
-    names: HashMap<PolicyId, String>,
-}
-
-impl Rules {
-    /// Parses and checks the policy of the manifest that `roster` stands for.
-    pub(super) fn load(text: &str, roster: &Roster) -> Result<Self, PolicyLoadError> {
-        let set: PolicySet = text.parse().map_err(|e: cedar_policy::ParseErrors| {
-            PolicyLoadError::Syntax { line: line_of(text, &e).unwrap_or(1), reason: e.to_string() }
-        })?;
-        let places = Places::find(text, &set)?;
-        places.check_distinct()?;
-        validate(text, &set, &places)?;
-        for policy in set.policies() {
-            for literal in policy.entity_literals() {
-                roster.check_literal(&literal).map_err(|reason| {
-                    places.error(policy.id(), None, format!("{literal}: {reason}"))
-                })?;
-            }
-            check_texts(policy).map_err(|reason| places.error(policy.id(), None, reason))?;
+/// Parses and checks the policy of the manifest that `roster` and `vocabulary` stand for.
+pub(super) fn rules(
+    text: &str,
+    roster: &Roster,
+    vocabulary: &Vocabulary,
+) -> Result<Rules, PolicyLoadError> {
+    let set: PolicySet = text.parse().map_err(|e: cedar_policy::ParseErrors| {
+        PolicyLoadError::Syntax { line: line_of(text, &e).unwrap_or(1), reason: e.to_string() }
+    })?;
+    let places = Places::find(text, &set)?;
+    places.check_distinct()?;
+    validate(text, &set, schema(vocabulary)?, &places)?;
+    let mut rules = Vec::new();
+    for (id, place) in places.in_order() {
+        let Some(policy) = set.policy(id) else { continue };
+        let refuse = |reason| places.error(id, None, reason);
+        for literal in policy.entity_literals() {
+            roster
+                .check_literal(&literal)
+                .map_err(|reason| refuse(format!("{literal}: {reason}")))?;
         }
-        let names = places.0.into_iter().map(|(id, place)| (id, place.name)).collect();
-        Ok(Self { set, names })
+        let json = policy.to_json().map_err(|e| refuse(e.to_string()))?;
+        texts::check(&json).and_then(|()| bounds::check(&json)).map_err(refuse)?;
+        rules.push((place.name.clone(), policy.clone(), json));
     }
-
-    /// What people call this rule.
-    pub(super) fn name(&self, id: &PolicyId) -> &str {
-        self.names.get(id).map_or("a rule", String::as_str)
-    }
+    Ok(Rules::new(&rules))
 }
 
-/// The only text that a rule can compare is an amount's `hex`, so a text of another form would
-/// silently never match, and so would most patterns.
-fn check_texts(policy: &Policy) -> Result<(), String> {
-    let rule = policy.to_json().map_err(|e| e.to_string())?;
-    check_texts_in(&rule)
+/// The schema that a manifest's rules are checked against: the fixed part and its own vocabulary.
+pub(super) fn schema(vocabulary: &Vocabulary) -> Result<Schema, PolicyLoadError> {
+    let text = format!("{SCHEMA}\n{}", vocabulary.schema_types());
+    let (schema, _) = Schema::from_cedarschema_str(&text)
+        .map_err(|e| PolicyLoadError::Abi(format!("abis or typed_data: {e}")))?;
+    Ok(schema)
 }
 
-/// Walks Cedar's JSON form, in which a text is `{"Value": "…"}` and nothing else is.
-fn check_texts_in(node: &Value) -> Result<(), String> {
-    let digit = |c: u8| c.is_ascii_digit() || (b'a'..=b'f').contains(&c);
-    match node {
-        Value::Object(fields) => {
-            if fields.contains_key("like") {
-                return Err("write == with an exact amount; `like` is not served".to_owned());
-            }
-            match fields.get("Value") {
-                Some(Value::String(text)) if text.len() != 64 || !text.bytes().all(digit) => {
-                    Err(format!("{text:?}: write an exact amount as 64 lower-case hex digits"))
-                }
-                _ => fields.values().try_for_each(check_texts_in),
-            }
-        }
-        Value::Array(items) => items.iter().try_for_each(check_texts_in),
-        _ => Ok(()),
-    }
-}
-
-/// The schema that rules are checked against.
-pub(super) fn schema() -> Schema {
-    let (schema, _) = Schema::from_cedarschema_str(SCHEMA).expect("a test parses the schema");
-    schema
-}
-
-fn validate(text: &str, set: &PolicySet, places: &Places) -> Result<(), PolicyLoadError> {
-    let found = Validator::new(schema()).validate_with_level(set, ValidationMode::Strict, LEVEL);
+fn validate(
+    text: &str,
+    set: &PolicySet,
+    schema: Schema,
+    places: &Places,
+) -> Result<(), PolicyLoadError> {
+    let found = Validator::new(schema).validate_with_level(set, ValidationMode::Strict, LEVEL);
     let explain = |d: &dyn Diagnostic| match d.help() {
         Some(help) => format!("{d}; {help}"),
         None => d.to_string(),
@@ -138,6 +126,8 @@ struct Places(BTreeMap<PolicyId, Place>);
 
 struct Place {
     name: String,
+    /// From 0, in the text.
+    number: usize,
     line: usize,
 }
 
@@ -163,9 +153,15 @@ impl Places {
             let name = rule
                 .annotation("id")
                 .map_or_else(|| format!("rule {}", place + 1), |id| format!("rule \"{id}\""));
-            (rule.id().clone(), Place { name, line: line_at(text, start) })
+            (rule.id().clone(), Place { name, number: place, line: line_at(text, start) })
         });
         Ok(Self(places.collect()))
+    }
+
+    fn in_order(&self) -> impl Iterator<Item = (&PolicyId, &Place)> {
+        let mut places: Vec<_> = self.0.iter().collect();
+        places.sort_by_key(|(_, place)| place.number);
+        places.into_iter()
     }
 
     fn check_distinct(&self) -> Result<(), PolicyLoadError> {

@@ -5,31 +5,35 @@
 //! forbids. Nothing here keeps state: the host can roll back whatever it stores, so no rule
 //! depends on what was signed before.
 
-mod amount;
 mod context;
+mod draft;
 mod entity;
 mod label;
 mod load;
+mod number;
 mod roster;
+mod rules;
+mod shape;
+mod subject;
+mod vocabulary;
 
 pub use load::PolicyLoadError;
+pub use rules::Verdict;
+pub use subject::{Description, Subject};
 
 use crate::client::Caller;
 use crate::key::KeyFacts;
 use crate::labels::Labels;
-use crate::transaction::UnsignedTransaction;
 use alloy_primitives::Address;
-use cedar_policy::{
-    AuthorizationError, Authorizer, Context, Decision, Entities, Entity, EntityUid, Request,
-    Response,
-};
-use context::TransactionContext;
+use cedar_policy::{Entities, Entity, EntityUid, Request};
+use context::View;
 use entity::{Action, Ids, Type};
-use load::Rules;
-use nitro_signer_shared::manifest::{Manifest, Name};
+use nitro_signer_shared::manifest::{Manifest, Name, Switches};
 use nitro_signer_shared::refusal::{Refusal, RefusalCode};
 use roster::Roster;
-use std::collections::BTreeSet;
+use rules::{Kind, Rules};
+use std::collections::{BTreeSet, HashSet};
+use vocabulary::Vocabulary;
 
 /// Something that policy approved. Only this module makes one; whoever demands one need not ask
 /// again.
@@ -49,13 +53,13 @@ impl<T> Approved<T> {
     }
 }
 
-/// A transaction and the one account in whose name it may be signed.
+/// What may be signed, and the one account in whose name.
 #[derive(Debug)]
-pub struct TransactionFrom {
+pub struct ForAccount<S> {
     /// The account, which is the key's address.
     pub from: Address,
-    /// The transaction.
-    pub transaction: UnsignedTransaction,
+    /// A transaction, a message, typed data, an authorization or a digest.
+    pub subject: S,
 }
 
 /// The manifest's vault, to be made.
@@ -80,10 +84,10 @@ pub struct NewKey {
 pub struct Policy {
     rules: Rules,
     roster: Roster,
+    vocabulary: Vocabulary,
     ids: Ids,
-    actions: [EntityUid; Action::ALL.len()],
-    authorizer: Authorizer,
-    delegation: bool,
+    actions: [EntityUid; Action::COUNT],
+    switches: Switches,
 }
 
 impl Policy {
@@ -94,53 +98,40 @@ impl Policy {
     pub fn load(manifest: &Manifest) -> Result<Self, PolicyLoadError> {
         let ids = Ids::new();
         let roster = Roster::new(manifest, &ids);
+        let vocabulary = Vocabulary::load(manifest)?;
+        let mut actions = Action::all().map(|action| ids.of(Type::Action, action.name()));
         Ok(Self {
-            rules: Rules::load(&manifest.policy, &roster)?,
-            actions: Action::ALL.map(|action| ids.of(Type::Action, action.name())),
-            authorizer: Authorizer::new(),
-            delegation: manifest.switches.delegation,
+            rules: load::rules(&manifest.policy, &roster, &vocabulary)?,
+            actions: std::array::from_fn(|_| actions.next().expect("there are COUNT of them")),
+            switches: manifest.switches,
+            vocabulary,
             roster,
             ids,
         })
     }
 
-    /// Decides whether `caller` may have `key` sign this transaction. `is_held` says which
-    /// accounts' keys this enclave holds.
+    /// Decides whether `caller` may have `key` sign this. `is_held` says which accounts' keys this
+    /// enclave holds, `now_s` the time in seconds of Unix time.
     ///
     /// # Errors
-    /// `PolicyDenied`, `PolicyError`, `ProofRequired` where a held key's account is delegated, or
-    /// `InvalidTransaction` if no rule can be asked about its numbers.
-    pub fn approve_transaction(
+    /// `PolicyDenied`, `PolicyError`, `ProofRequired`, or `InvalidTransaction`,
+    /// `InvalidAuthorization` or `InvalidTypedData` if no rule can be asked about its numbers.
+    pub fn approve<S: Subject>(
         &self,
         caller: &Caller,
         key: &KeyFacts,
-        transaction: UnsignedTransaction,
+        subject: S,
         is_held: impl Fn(&Address) -> bool,
         now_s: u64,
-    ) -> Result<Approved<TransactionFrom>, Refusal> {
-        let action = context::action(&transaction);
-        if action == Action::SignDelegation && !self.delegation {
-            let text =
-                "the manifest's switch `delegation` is off, so nothing of EIP-7702 is signed";
-            return Err(Refusal::new(RefusalCode::PolicyDenied, text));
-        }
-        // Strangers' authorizations cost no more than their gas; one of a key that is held here
-        // changes what that account is.
-        if transaction.delegations().iter().any(|d| is_held(&d.authority)) {
+    ) -> Result<Approved<ForAccount<S>>, Refusal> {
+        let from = key.address;
+        let description = subject.describe(from);
+        description.check_switch(&self.switches)?;
+        if description.needs_proof(is_held) {
             caller.proved()?;
         }
-        let context = TransactionContext::of(&transaction, key.address, now_s)?;
-        let addresses: BTreeSet<Address> = context.addresses().collect();
-        let book = addresses.iter().filter_map(|address| self.roster.address(address));
-        let resource = self.roster.key(key, &self.ids).ok_or_else(unaskable)?;
-        let question = Question {
-            action,
-            resource: resource.uid(),
-            context: context.into_cedar(action, &self.ids)?,
-            entities: book.cloned().chain([resource]).collect(),
-        };
-        self.decide(caller, question)?;
-        Ok(Approved(TransactionFrom { from: key.address, transaction }))
+        self.decide(caller, Some(key), &description, now_s)?;
+        Ok(Approved(ForAccount { from, subject }))
     }
 
     /// Decides whether `caller` may have the manifest's vault made.
@@ -153,8 +144,7 @@ impl Policy {
         now_s: u64,
     ) -> Result<Approved<NewVault>, Refusal> {
         let client = caller.proved()?;
-        let context = context::of_creation(now_s, None)?;
-        self.decide(caller, self.creation(Action::CreateVault, context))?;
+        self.decide(caller, None, &Description::NewVault, now_s)?;
         Ok(Approved(NewVault { creator: client.name().clone() }))
     }
 
@@ -169,58 +159,66 @@ impl Policy {
         now_s: u64,
     ) -> Result<Approved<NewKey>, Refusal> {
         let client = caller.proved()?;
-        let set = label::set(labels.as_map(), &self.ids);
-        let context = context::of_creation(now_s, Some(set))?;
-        self.decide(caller, self.creation(Action::CreateKey, context))?;
+        self.decide(caller, None, &Description::NewKey { labels: &labels }, now_s)?;
         Ok(Approved(NewKey { creator: client.name().clone(), created: now_s, labels }))
     }
 
-    fn creation(&self, action: Action, context: Context) -> Question {
-        let resource = self.roster.vault().clone();
-        Question { action, resource, context, entities: Vec::new() }
+    fn decide(
+        &self,
+        caller: &Caller,
+        key: Option<&KeyFacts>,
+        of: &Description<'_>,
+        now_s: u64,
+    ) -> Result<(), Refusal> {
+        let (kind, principal) = self.roster.caller(caller).ok_or_else(unaskable)?;
+        self.ask(kind, principal, key, of, now_s)?.judge(of.action())
     }
 
-    fn decide(&self, caller: &Caller, question: Question) -> Result<(), Refusal> {
-        let principal = self.roster.caller(caller).ok_or_else(unaskable)?;
-        let action = self.actions[question.action as usize].clone();
-        let request =
-            Request::new(principal.uid(), action, question.resource, question.context, None)
-                .map_err(|_| unaskable())?;
-        let entities = question.entities.into_iter().chain([principal.clone()]);
-        let entities = Entities::from_entities(entities, None).map_err(|_| unaskable())?;
-        let response = self.authorizer.is_authorized(&request, &self.rules.set, &entities);
-        self.judge(question.action, &response)
-    }
-
-    /// Allow without any rule that failed is the one answer that approves.
-    fn judge(&self, action: Action, response: &Response) -> Result<(), Refusal> {
-        let diagnostics = response.diagnostics();
-        if let Some(error) = diagnostics.errors().next() {
-            let AuthorizationError::PolicyEvaluationError(error) = error;
-            let name = self.rules.name(error.policy_id());
-            let text = format!("{name} cannot be evaluated for this request, and that refuses it");
-            return Err(Refusal::new(RefusalCode::PolicyError, text));
-        }
-        if response.decision() == Decision::Allow {
-            return Ok(());
-        }
-        let action = action.name();
-        // With Deny, the reasons are the rules that forbid.
-        let text = match diagnostics.reason().map(|id| self.rules.name(id)).min() {
-            Some(name) => format!("{name} forbids this {action}"),
-            None => format!("no rule permits this {action}"),
+    /// What the rules say to this request; without a key it is about the vault.
+    fn ask(
+        &self,
+        kind: Kind,
+        principal: &Entity,
+        key: Option<&KeyFacts>,
+        of: &Description<'_>,
+        now_s: u64,
+    ) -> Result<Verdict, Refusal> {
+        let action = of.action();
+        let docket = self.rules.docket(action, kind);
+        let Self { ids, roster, vocabulary, .. } = self;
+        let (needs, addresses) = (&docket.needs, BTreeSet::new().into());
+        let view = View { ids, roster, vocabulary, needs, now_s, addresses };
+        let context = view.context(of)?;
+        let addresses = view.addresses.into_inner();
+        let mut entities: Vec<Entity> =
+            addresses.iter().filter_map(|address| roster.address(address)).cloned().collect();
+        let resource = match key {
+            Some(key) => ids.key(key.address),
+            None => roster.vault().clone(),
         };
-        Err(Refusal::new(RefusalCode::PolicyDenied, text))
+        if let Some(key) = key.filter(|_| docket.reach.resource) {
+            entities.push(roster.key(key, ids).ok_or_else(unaskable)?);
+        }
+        if docket.reach.principal {
+            entities.push(principal.clone());
+        }
+        entities.extend(self.action(action));
+        let entities = Entities::from_entities(entities, None).map_err(|_| unaskable())?;
+        let request = Request::new(
+            principal.uid(),
+            self.actions[action as usize].clone(),
+            resource,
+            context,
+            None,
+        );
+        Ok(docket.ask(&request.map_err(|_| unaskable())?, &entities))
     }
-}
 
-/// What the rules are asked.
-struct Question {
-    action: Action,
-    resource: EntityUid,
-    context: Context,
-    /// What rules can reach besides the caller.
-    entities: Vec<Entity>,
+    /// The action as an entity, if it is in another one.
+    fn action(&self, action: Action) -> Option<Entity> {
+        let parents: HashSet<EntityUid> = [self.actions[action.parent()? as usize].clone()].into();
+        Some(Entity::new_no_attrs(self.actions[action as usize].clone(), parents))
+    }
 }
 
 fn unaskable() -> Refusal {

@@ -6,6 +6,7 @@
 
 use super::entity::{Ids, Type, address_text};
 use super::label;
+use super::rules::Kind;
 use crate::client::Caller;
 use crate::key::KeyFacts;
 use alloy_primitives::Address;
@@ -18,6 +19,7 @@ pub(super) struct Roster {
     clients: HashMap<Name, Entity>,
     asserted: HashMap<Name, Entity>,
     book: HashMap<Address, Entity>,
+    decimals: HashMap<Address, u8>,
     groups: HashSet<(Type, Name)>,
     vault: EntityUid,
 }
@@ -44,6 +46,11 @@ impl Roster {
             clients,
             asserted,
             book: manifest.addresses.iter().map(|e| (e.address, address(e, ids))).collect(),
+            decimals: manifest
+                .addresses
+                .iter()
+                .filter_map(|entry| Some((entry.address, entry.decimals?)))
+                .collect(),
             groups,
             vault: ids.of(Type::Vault, manifest.vault.as_str()),
         }
@@ -55,16 +62,21 @@ impl Roster {
     }
 
     /// The caller; `None` if another manifest's callers made it.
-    pub(super) fn caller(&self, caller: &Caller) -> Option<&Entity> {
-        match caller {
-            Caller::Client(client) => self.clients.get(client.name()),
-            Caller::Asserted(client) => self.asserted.get(client.name()),
-        }
+    pub(super) fn caller(&self, caller: &Caller) -> Option<(Kind, &Entity)> {
+        Some(match caller {
+            Caller::Client(client) => (Kind::Client, self.clients.get(client.name())?),
+            Caller::Asserted(client) => (Kind::Asserted, self.asserted.get(client.name())?),
+        })
     }
 
     /// The address book's entry for this address.
     pub(super) fn address(&self, address: &Address) -> Option<&Entity> {
         self.book.get(address)
+    }
+
+    /// The decimals of the token at this address, if the book has them.
+    pub(super) fn decimals(&self, address: &Address) -> Option<u8> {
+        self.decimals.get(address).copied()
     }
 
     /// The key with these facts.

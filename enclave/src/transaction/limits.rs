@@ -24,7 +24,7 @@ const MAX_LEGACY_CHAIN_ID: u64 = (u64::MAX - 36) / 2;
 /// Refuses a transaction that is outside these limits or that no chain would take.
 pub(super) fn check(fields: &Fields) -> Result<(), Refusal> {
     let tx = fields.as_transaction();
-    if tx.chain_id().is_none_or(|id| id == 0) {
+    if tx.chain_id() == Some(0) {
         return Err(invalid("chain id 0 is no chain's"));
     }
     if tx.nonce() == u64::MAX {
@@ -49,6 +49,9 @@ fn check_data(fields: &Fields) -> Result<(), Refusal> {
         Some(_) => ("calldata", MAX_CALLDATA),
         None => ("initcode", MAX_INITCODE),
     };
+    if tx.to().is_none() && tx.input().is_empty() {
+        return Err(invalid("a contract creation needs initcode in data"));
+    }
     at_most(&format!("bytes of {what}"), tx.input().len(), most)
 }
 

@@ -41,6 +41,8 @@ pub enum Kind {
     Blob = 3,
     /// Type 4: accounts' code is set (EIP-7702).
     SetCode = 4,
+    /// Type 0 without a chain id: it holds on every chain.
+    Unprotected = 0x100,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +56,8 @@ enum Fields {
 
 impl UnsignedTransaction {
     /// Reads a signing payload: `type || rlp(fields)` (EIP-2718), or for a legacy transaction
-    /// `rlp(nonce, gasPrice, gas, to, value, data, chainId, 0, 0)` (EIP-155).
+    /// `rlp(nonce, gasPrice, gas, to, value, data, chainId, 0, 0)` (EIP-155), or without replay
+    /// protection its first six fields.
     ///
     /// # Errors
     /// `TooLarge`, `UnsupportedTransaction` or `InvalidTransaction`, with a sentence that names
@@ -79,6 +82,7 @@ impl UnsignedTransaction {
     #[must_use]
     pub const fn kind(&self) -> Kind {
         match self.fields {
+            Fields::Legacy(TxLegacy { chain_id: None, .. }) => Kind::Unprotected,
             Fields::Legacy(_) => Kind::Legacy,
             Fields::AccessList(_) => Kind::AccessList,
             Fields::DynamicFee(_) => Kind::DynamicFee,
@@ -87,11 +91,10 @@ impl UnsignedTransaction {
         }
     }
 
-    /// The chain the transaction is for; never 0.
+    /// The chain the transaction is for; never 0. `None` if it is for any ([`Kind::Unprotected`]).
     #[must_use]
-    pub fn chain_id(&self) -> u64 {
-        // The reader makes no transaction without one.
-        self.fields.as_transaction().chain_id().unwrap_or_default()
+    pub fn chain_id(&self) -> Option<u64> {
+        self.fields.as_transaction().chain_id()
     }
 
     /// The sender's count of transactions.

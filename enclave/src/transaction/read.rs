@@ -48,7 +48,7 @@ fn legacy(payload: &[u8]) -> Result<Fields, Refusal> {
         input: list.take("data")?,
     };
     if list.is_empty() {
-        return Err(invalid("a legacy transaction needs a chain id (EIP-155)"));
+        return Ok(Fields::Legacy(tx));
     }
     tx.chain_id = Some(list.take("chainId")?);
     for place in ["eighth", "ninth"] {

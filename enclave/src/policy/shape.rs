@@ -1,0 +1,282 @@
+//! How values of calldata and typed data look to rules: each Solidity type as one type of the schema.
+//!
+//! A [`Shape`] is made at load from a type, gives the schema its text, and at a decision turns a
+//! value of that type into Cedar's form. It must never turn two different values into one that a rule
+//! could not tell apart where it matters: addresses are entities, numbers keep their hex, and what
+//! is too long to compare stands as its hash.
+
+use super::draft::{Draft, Expressed, broken, word, wrapped_text};
+use super::entity::Ids;
+use super::load::Needs;
+use super::number;
+use super::roster::Roster;
+use alloy_dyn_abi::{DynSolType, DynSolValue};
+use alloy_primitives::{Address, U256, keccak256};
+use cedar_policy::RestrictedExpression;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+/// What a value is to rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    Address,
+    Flag,
+    Unsigned,
+    Signed,
+    /// bytes1 to bytes32.
+    Word,
+    Bytes,
+    Text,
+    /// An amount of a token whose decimals the address book knows.
+    Tokens(Token),
+    List(Box<Shape>),
+    Record(Vec<(String, Shape)>),
+}
+
+/// Which token an amount is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Token {
+    /// The contract that is called, or that verifies the typed data.
+    Contract,
+    /// The one that this member of the same struct names.
+    Sibling(&'static str),
+}
+
+/// What is known besides the value, and which addresses were met.
+pub(super) struct Known<'a> {
+    pub(super) ids: &'a Ids,
+    pub(super) roster: &'a Roster,
+    /// The decimals of the contract that is called or that verifies the typed data.
+    pub(super) decimals: Option<u8>,
+    pub(super) addresses: &'a RefCell<BTreeSet<Address>>,
+}
+
+/// One item of a list, with the struct that it is a member of.
+#[derive(Clone, Copy)]
+struct Item<'v> {
+    value: &'v DynSolValue,
+    siblings: Option<&'v DynSolValue>,
+}
+
+impl Shape {
+    /// The shape of a type; `None` for one that has none (function pointers, unnamed tuples).
+    pub(super) fn of(kind: &DynSolType) -> Option<Self> {
+        Some(match kind {
+            DynSolType::Address => Self::Address,
+            DynSolType::Bool => Self::Flag,
+            DynSolType::Uint(_) => Self::Unsigned,
+            DynSolType::Int(_) => Self::Signed,
+            DynSolType::FixedBytes(_) => Self::Word,
+            DynSolType::Bytes => Self::Bytes,
+            DynSolType::String => Self::Text,
+            DynSolType::Array(item) | DynSolType::FixedArray(item, _) => {
+                Self::List(Box::new(Self::of(item)?))
+            }
+            DynSolType::CustomStruct { prop_names, tuple, .. } => {
+                Self::record(prop_names.iter().map(String::as_str).zip(tuple))?
+            }
+            DynSolType::Function | DynSolType::Tuple(_) => return None,
+        })
+    }
+
+    /// The shape of named values.
+    pub(super) fn record<'t>(
+        members: impl IntoIterator<Item = (&'t str, &'t DynSolType)>,
+    ) -> Option<Self> {
+        let members = members.into_iter();
+        let members = members.map(|(name, kind)| Some((name.to_owned(), Self::of(kind)?)));
+        members.collect::<Option<_>>().map(Self::Record)
+    }
+
+    /// The type in the schema's text.
+    pub(super) fn schema_type(&self) -> String {
+        match self {
+            Self::Address => "Address".to_owned(),
+            Self::Flag => "Bool".to_owned(),
+            Self::Unsigned => "Uint".to_owned(),
+            Self::Signed => "Int".to_owned(),
+            Self::Word => "Word".to_owned(),
+            Self::Bytes => "Bytes".to_owned(),
+            Self::Text => "Text".to_owned(),
+            Self::Tokens(_) => "Tokens".to_owned(),
+            Self::Record(members) => {
+                let members = members.iter().map(|(name, of)| (name, of.schema_type()));
+                record_type(members)
+            }
+            Self::List(item) => item.list_type(),
+        }
+    }
+
+    fn list_type(&self) -> String {
+        let item = self.schema_type();
+        let mut fields = format!("\"size\": Long, \"items\": Set<{item}>");
+        if self.adds_up() {
+            fields += &format!(", \"largest\": {item}, \"total\": {item}");
+        }
+        if let Self::Record(members) = self {
+            let columns = members.iter().filter(|(_, of)| of.is_simple());
+            let columns = columns.map(|(name, of)| (name, of.list_type()));
+            fields += &format!(", \"each\": {}", record_type(columns));
+        }
+        format!("{{ {fields} }}")
+    }
+
+    /// Whether a list of it has a largest item and a total: only numbers of one unit do.
+    const fn adds_up(&self) -> bool {
+        matches!(self, Self::Unsigned | Self::Tokens(Token::Contract))
+    }
+
+    const fn is_simple(&self) -> bool {
+        !matches!(self, Self::List(_) | Self::Record(_))
+    }
+
+    /// Whether the decimals of every token in this value are known.
+    pub(super) fn is_scaled(&self, value: &DynSolValue, known: &Known<'_>) -> bool {
+        self.is_item_scaled(Item { value, siblings: None }, known)
+    }
+
+    fn is_item_scaled(&self, item: Item<'_>, known: &Known<'_>) -> bool {
+        match (self, item.value) {
+            (Self::Tokens(token), _) => token.decimals(item, known).is_some(),
+            (Self::List(of), DynSolValue::Array(items) | DynSolValue::FixedArray(items)) => {
+                items.iter().all(|value| of.is_item_scaled(Item { value, siblings: None }, known))
+            }
+            (Self::Record(members), DynSolValue::CustomStruct { tuple, .. }) => {
+                let siblings = Some(item.value);
+                let mut both = members.iter().zip(tuple);
+                both.all(|((_, of), value)| of.is_item_scaled(Item { value, siblings }, known))
+            }
+            _ => true,
+        }
+    }
+
+    /// The value, as far as it is needed.
+    pub(super) fn express(
+        &self,
+        value: &DynSolValue,
+        needs: &Needs,
+        known: &Known<'_>,
+    ) -> Expressed {
+        self.express_item(Item { value, siblings: None }, needs, known)
+    }
+
+    fn express_item(&self, item: Item<'_>, needs: &Needs, known: &Known<'_>) -> Expressed {
+        match (self, item.value) {
+            (Self::Address, DynSolValue::Address(address)) => Ok(known.address(*address)),
+            (Self::Flag, DynSolValue::Bool(flag)) => Ok(RestrictedExpression::new_bool(*flag)),
+            (Self::Unsigned, DynSolValue::Uint(number, _)) => number::unsigned(*number, needs),
+            (Self::Signed, DynSolValue::Int(number, _)) => number::signed(*number, needs),
+            (Self::Word, DynSolValue::FixedBytes(bytes, _)) => word(bytes.as_slice(), needs),
+            (Self::Bytes, DynSolValue::Bytes(bytes)) => hashed(bytes, needs),
+            (Self::Text, DynSolValue::String(text)) => wrapped_text(text, needs),
+            (Self::Tokens(token), DynSolValue::Uint(units, _)) => {
+                let decimals = token.decimals(item, known).ok_or_else(broken)?;
+                number::tokens(*units, decimals, needs)
+            }
+            (Self::List(of), DynSolValue::Array(values) | DynSolValue::FixedArray(values)) => {
+                let items = values.iter().map(|value| Item { value, siblings: None });
+                of.express_list(&items.collect::<Vec<_>>(), needs, known)
+            }
+            (Self::Record(members), DynSolValue::CustomStruct { tuple, .. }) => {
+                let mut record = Draft::new(needs);
+                for ((name, of), value) in members.iter().zip(tuple) {
+                    let member = Item { value, siblings: Some(item.value) };
+                    record.put(name, |needs| of.express_item(member, needs, known))?;
+                }
+                record.into_record()
+            }
+            // A value is always of the type whose shape this is.
+            _ => Err(broken()),
+        }
+    }
+
+    fn express_list(&self, items: &[Item<'_>], needs: &Needs, known: &Known<'_>) -> Expressed {
+        let mut record = Draft::new(needs);
+        record.long("size", i64::try_from(items.len()).unwrap_or(i64::MAX));
+        record.put("items", |needs| {
+            let each = items.iter().map(|item| self.express_item(*item, needs, known));
+            Ok(RestrictedExpression::new_set(each.collect::<Result<Vec<_>, _>>()?))
+        })?;
+        if self.adds_up() {
+            let numbers = || items.iter().filter_map(|item| item.value.as_uint());
+            let largest = numbers().map(|(n, _)| n).max().unwrap_or_default();
+            let total = numbers().fold(U256::ZERO, |sum, (n, _)| sum.saturating_add(n));
+            for (name, number) in [("largest", largest), ("total", total)] {
+                let value = DynSolValue::Uint(number, 256);
+                record.put(name, |needs| self.express(&value, needs, known))?;
+            }
+        }
+        if let Self::Record(members) = self {
+            record.put("each", |needs| express_columns(members, items, needs, known))?;
+        }
+        record.into_record()
+    }
+}
+
+/// A list of structs member by member, since Cedar has no loop.
+fn express_columns(
+    members: &[(String, Shape)],
+    items: &[Item<'_>],
+    needs: &Needs,
+    known: &Known<'_>,
+) -> Expressed {
+    let mut record = Draft::new(needs);
+    for (place, (name, of)) in members.iter().enumerate().filter(|(_, (_, of))| of.is_simple()) {
+        record.put(name, |needs| {
+            let column = items.iter().map(|item| match item.value {
+                DynSolValue::CustomStruct { tuple, .. } => tuple
+                    .get(place)
+                    .map(|value| Item { value, siblings: Some(item.value) })
+                    .ok_or_else(broken),
+                _ => Err(broken()),
+            });
+            of.express_list(&column.collect::<Result<Vec<_>, _>>()?, needs, known)
+        })?;
+    }
+    record.into_record()
+}
+
+impl Token {
+    fn decimals(&self, item: Item<'_>, known: &Known<'_>) -> Option<u8> {
+        match self {
+            Self::Contract => known.decimals,
+            Self::Sibling(member) => match item.siblings? {
+                DynSolValue::CustomStruct { prop_names, tuple, .. } => {
+                    let place = prop_names.iter().position(|name| name == member)?;
+                    known.roster.decimals(&tuple.get(place)?.as_address()?)
+                }
+                _ => None,
+            },
+        }
+    }
+}
+
+impl Known<'_> {
+    /// The address as an entity, remembered for the address book.
+    pub(super) fn address(&self, address: Address) -> RestrictedExpression {
+        self.addresses.borrow_mut().insert(address);
+        RestrictedExpression::new_entity_uid(self.ids.address(address))
+    }
+}
+
+/// The schema's `Bytes`.
+fn hashed(bytes: &[u8], needs: &Needs) -> Expressed {
+    let mut record = Draft::new(needs);
+    record.text_with("hash", || hex::encode(keccak256(bytes)));
+    record.long("size", i64::try_from(bytes.len()).unwrap_or(i64::MAX));
+    record.into_record()
+}
+
+/// A record type; names are quoted, since a Solidity name may be a word of Cedar's.
+fn record_type<N: AsRef<str>>(members: impl Iterator<Item = (N, String)>) -> String {
+    let members = members.map(|(name, of)| format!("\"{}\": {of}", name.as_ref()));
+    format!("{{ {} }}", members.collect::<Vec<_>>().join(", "))
+}
+
+/// A record type whose every member may be absent.
+pub(super) fn optional_record_type<N: AsRef<str>>(
+    members: impl Iterator<Item = (N, String)>,
+) -> String {
+    let members = members.map(|(name, of)| format!("\"{}\"?: {of}", name.as_ref()));
+    format!("{{ {} }}", members.collect::<Vec<_>>().join(", "))
+}
