@@ -8,6 +8,7 @@
 
 pub mod amazon;
 pub mod attest;
+pub mod call;
 pub mod client;
 pub mod clock;
 pub mod creation;
