@@ -9,6 +9,7 @@
 pub mod amazon;
 pub mod attest;
 pub mod authorization;
+pub mod call;
 pub mod client;
 pub mod clock;
 pub mod creation;
