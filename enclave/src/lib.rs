@@ -30,4 +30,5 @@ pub mod service;
 pub mod sign;
 pub mod start;
 pub mod transaction;
+pub mod typed_data;
 pub mod vault;
