@@ -5,7 +5,7 @@
 //! that name something (chain id, nonce) are exact or refuse the request. A test compares the
 //! contexts with the schema, so that a decision need not.
 
-use super::draft::{Draft, Expressed, broken};
+use super::draft::{self, Draft, Expressed};
 use super::entity::{Action, Ids};
 use super::load::Needs;
 use super::number;
@@ -14,13 +14,12 @@ use super::shape::{Known, Shape};
 use super::subject::Description;
 use super::vocabulary::Vocabulary;
 use crate::authorization::UnsignedAuthorization;
-use crate::digest::Digest;
 use crate::labels::Labels;
 use crate::message::Message;
 use crate::transaction::{Delegation, UnsignedTransaction};
 use crate::typed_data::{Domain, TypedData};
 use alloy_dyn_abi::DynSolValue;
-use alloy_primitives::{Address, U256};
+use alloy_primitives::{Address, U256, keccak256};
 use cedar_policy::{Context, RestrictedExpression};
 use nitro_signer_shared::refusal::{Refusal, RefusalCode};
 use std::cell::RefCell;
@@ -193,9 +192,7 @@ impl View<'_> {
             return draft.word("message", word);
         }
         draft.long("size", count(message.as_bytes().len()));
-        draft.put("hash", |needs| {
-            super::draft::word(alloy_primitives::keccak256(message.as_bytes()).as_slice(), needs)
-        })?;
+        draft.put("hash", |needs| draft::word(keccak256(message.as_bytes()).as_slice(), needs))?;
         if let Ok(text) = std::str::from_utf8(message.as_bytes()) {
             draft.text_with("text", || text.to_owned());
         }

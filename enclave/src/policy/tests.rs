@@ -1,33 +1,62 @@
 #![allow(clippy::unwrap_used)]
 
+use super::load::Needs;
 use super::*;
+use crate::authorization::UnsignedAuthorization;
 use crate::client::{Callers, tests as clients};
+use crate::digest::Digest;
 use crate::key::{Nonces, PrivateKey};
+use crate::message::Message;
+use crate::transaction::UnsignedTransaction;
+use crate::typed_data::TypedData;
 use alloy_consensus::{SignableTransaction, TxEip1559, TxEip2930, TxEip4844, TxEip7702, TxLegacy};
 use alloy_eips::eip7702::Authorization;
 use alloy_primitives::{B256, Bytes, Signature, TxKind, U256};
+use cedar_policy::{Authorizer, Context, Decision, PolicySet};
 use clients::NOW_S;
-use nitro_signer_shared::manifest::{AddressEntry, ManifestHash};
+use nitro_signer_shared::manifest::{AbiEntry, AddressEntry, ManifestHash, TypedDataEntry};
 use nitro_signer_shared::message::Origin;
 use nitro_signer_shared::proof::Intent;
 
+mod calls;
+mod kinds;
+
 pub(crate) const TREASURY: Address = Address::repeat_byte(0x11);
+/// A token with 6 decimals.
+const USDC: Address = Address::repeat_byte(0x66);
+/// A contract with an ABI of the manifest's.
+const ROUTER: Address = Address::repeat_byte(0x77);
+/// A collection of ERC-721.
+const NFT: Address = Address::repeat_byte(0x88);
 const STRANGER: Address = Address::repeat_byte(0x22);
 const KEY: u8 = 0x46;
 
-/// The client tests' manifest with `treasury` (group `safe`) and the test key in its book.
+/// The client tests' manifest, with an address book and every switch on.
 pub(crate) fn manifest(policy: &str) -> Manifest {
-    let entry = |address, name: &str, groups: &[&str]| AddressEntry {
+    let entry = |address, name: &str, groups: &[&str], abi: Option<&str>, decimals| AddressEntry {
         address,
         name: name.parse().unwrap(),
         groups: groups.iter().map(|g| g.parse().unwrap()).collect(),
-        decimals: None,
-        abi: None,
+        decimals,
+        abi: abi.map(|abi| abi.parse().unwrap()),
     };
     let mut manifest = clients::manifest(policy);
-    manifest.addresses =
-        vec![entry(TREASURY, "treasury", &["safe"]), entry(key().address, "hot", &[])];
+    manifest.addresses = vec![
+        entry(TREASURY, "treasury", &["safe"], None, None),
+        entry(key().address, "hot", &[], None, None),
+        entry(USDC, "usdc", &["tokens"], Some("erc20"), Some(6)),
+        entry(ROUTER, "router", &[], Some("router"), None),
+        entry(NFT, "nft", &[], Some("erc721"), None),
+    ];
+    manifest.abis =
+        vec![AbiEntry { name: "router".parse().unwrap(), json: calls::ROUTER_ABI.to_owned() }];
+    manifest.typed_data = vec![TypedDataEntry {
+        name: "mail".parse().unwrap(),
+        encode_type: kinds::MAIL_TYPE.to_owned(),
+    }];
     manifest.switches.delegation = true;
+    manifest.switches.raw_digests = true;
+    manifest.switches.unprotected_legacy = true;
     manifest
 }
 
@@ -126,7 +155,12 @@ pub(crate) fn all_transactions() -> Vec<UnsignedTransaction> {
     let legacy = TxLegacy { chain_id: Some(1), to: TxKind::Call(STRANGER), ..TxLegacy::default() };
     let access = TxEip2930 { chain_id: 1, to: TxKind::Call(STRANGER), ..TxEip2930::default() };
     let with_data = TxEip1559 { input: Bytes::from_static(&[1, 2, 3, 4]), ..transfer() };
+    let unprotected = TxLegacy { chain_id: None, ..legacy.clone() };
+    let deploys =
+        TxLegacy { to: TxKind::Create, input: Bytes::from_static(&[1]), ..unprotected.clone() };
     vec![
+        parse(&unprotected),
+        parse(&deploys),
         parse(&legacy),
         parse(&access),
         parse(&transfer()),
@@ -141,13 +175,60 @@ fn load(rules: &str) -> Policy {
     Policy::load(&manifest(rules)).unwrap()
 }
 
-fn decide(rules: &str, caller: &Caller, tx: UnsignedTransaction) -> Result<(), Refusal> {
-    load(rules).approve_transaction(caller, &key(), tx, is_held, NOW_S).map(drop)
+fn decide<S: Subject>(rules: &str, caller: &Caller, subject: S) -> Result<(), Refusal> {
+    let policy = load(rules);
+    let cedars = cedars_word(&policy, rules, caller, &subject.describe(key().address));
+    let decided = policy.approve(caller, &key(), subject, is_held, NOW_S).map(drop);
+    let code = decided.as_ref().err().map(|refusal| refusal.code);
+    // Where rules were asked, Cedar's own authorizer says the same of everything there is to know.
+    if let Some(cedars) = cedars
+        && code.is_none_or(|code| {
+            code == RefusalCode::PolicyDenied || code == RefusalCode::PolicyError
+        })
+    {
+        assert_eq!(decided.is_ok(), cedars, "{rules}");
+    }
+    decided
+}
+
+/// What Cedar's authorizer says to the whole context, all rules and all entities.
+fn cedars_word(
+    policy: &Policy,
+    rules: &str,
+    caller: &Caller,
+    of: &Description<'_>,
+) -> Option<bool> {
+    let (_, principal) = policy.roster.caller(caller)?;
+    let context = whole_context(policy, of).ok()?;
+    let addresses = [TREASURY, key().address, USDC, ROUTER, NFT];
+    let book = addresses.iter().filter_map(|address| policy.roster.address(address)).cloned();
+    let resource = policy.roster.key(&key(), &policy.ids)?;
+    let request = Request::new(
+        principal.uid(),
+        policy.actions[of.action() as usize].clone(),
+        resource.uid(),
+        context,
+        None,
+    );
+    let actions = Action::all().filter_map(|action| policy.action(action));
+    let entities = book.chain(actions).chain([principal.clone(), resource]);
+    let entities = Entities::from_entities(entities, None).unwrap();
+    let set: PolicySet = rules.parse().unwrap();
+    let response = Authorizer::new().is_authorized(&request.unwrap(), &set, &entities);
+    let failed = response.diagnostics().errors().next().is_some();
+    Some(response.decision() == Decision::Allow && !failed)
+}
+
+/// The context with everything in it, whether a rule asks for it or not.
+fn whole_context(policy: &Policy, of: &Description<'_>) -> Result<Context, Refusal> {
+    let Policy { ids, roster, vocabulary, .. } = policy;
+    let (needs, addresses) = (&Needs::All, BTreeSet::new().into());
+    View { ids, roster, vocabulary, needs, now_s: NOW_S, addresses }.context(of)
 }
 
 /// Whether the operator may make this transfer under `permit` for this condition.
 fn permits(condition: &str, tx: &impl SignableTransaction<Signature>) -> bool {
-    let action = context::action(&parse(tx)).name();
+    let action = Action::of_transaction(&parse(tx)).name();
     let rules = format!(
         "permit(principal, action == Action::\"{action}\", resource) when {{{condition}}};"
     );
@@ -169,10 +250,16 @@ const SIGN_ANY: &str = "permit(principal, action == Action::\"SignTransaction\",
 /// The contexts and entities are built without asking the schema; this is where it is asked.
 #[test]
 fn every_context_and_entity_is_what_the_schema_says() {
-    let schema = load::schema();
     let policy = load("");
-    let mut seen = Vec::new();
-    let mut check = |action: Action, resource: EntityUid, context: Context| {
+    let schema = load::schema(&policy.vocabulary).unwrap();
+    let mut seen = BTreeSet::new();
+    let mut check = |of: &Description<'_>| {
+        let context = whole_context(&policy, of).unwrap();
+        let (action, from) = (of.action(), key().address);
+        let resource = match of {
+            Description::NewVault | Description::NewKey { .. } => policy.roster.vault().clone(),
+            _ => policy.ids.key(from),
+        };
         for principal in [("Client", Type::Client), ("AssertedClient", Type::AssertedClient)] {
             let takes = schema
                 .principals_for_action(&policy.actions[action as usize])
@@ -187,27 +274,30 @@ fn every_context_and_entity_is_what_the_schema_says() {
             );
             assert_eq!(request.is_ok(), takes, "{action:?}: {request:?}");
         }
-        seen.push(action.name());
+        seen.insert(action.name());
     };
-    for tx in all_transactions() {
-        let action = context::action(&tx);
-        let context = TransactionContext::of(&tx, key().address, NOW_S).unwrap();
-        let context = context.into_cedar(action, &policy.ids).unwrap();
-        check(action, policy.ids.key(key().address), context);
+    let from = key().address;
+    for transaction in all_transactions().iter().chain(&calls::all()) {
+        check(&transaction.describe(from));
     }
-    let vault = policy.roster.vault().clone();
-    check(Action::CreateVault, vault.clone(), context::of_creation(NOW_S, None).unwrap());
-    let labels = Some(label::set(&key().labels, &policy.ids));
-    check(Action::CreateKey, vault, context::of_creation(NOW_S, labels).unwrap());
-    seen.dedup();
-    let schema_actions: BTreeSet<_> =
-        schema.actions().map(|action| action.id().unescaped().to_owned()).collect();
-    assert_eq!(seen.into_iter().map(str::to_owned).collect::<BTreeSet<_>>(), schema_actions);
+    for data in kinds::all_typed_data() {
+        check(&data.describe(from));
+    }
+    for bytes in [&b"text"[..], &[0xff], &[7; 32]] {
+        check(&Message::parse(bytes.to_vec()).unwrap().describe(from));
+    }
+    check(&UnsignedAuthorization::new(0, TREASURY, 1).unwrap().describe(from));
+    check(&Digest::new(B256::repeat_byte(1)).describe(from));
+    check(&Description::NewVault);
+    check(&Description::NewKey { labels: &labels() });
+    let actions = schema.actions().map(|action| action.id().unescaped());
+    assert_eq!(seen, actions.collect::<BTreeSet<_>>());
 
     let book = [TREASURY, key().address].map(|a| policy.roster.address(&a).unwrap().clone());
-    let callers = [operator(), app()].map(|c| policy.roster.caller(&c).unwrap().clone());
+    let callers = [operator(), app()].map(|c| policy.roster.caller(&c).unwrap().1.clone());
     let key = policy.roster.key(&key(), &policy.ids).unwrap();
-    let entities = book.into_iter().chain(callers).chain([key]);
+    let actions = Action::all().filter_map(|action| policy.action(action));
+    let entities = book.into_iter().chain(callers).chain([key]).chain(actions);
     Entities::from_entities(entities, Some(&schema)).unwrap();
 }
 
@@ -225,11 +315,11 @@ fn what_no_rule_permits_is_denied() {
 
 #[test]
 fn an_action_permits_nothing_of_another() {
-    for permitted in Action::ALL {
+    for permitted in Action::all() {
         let action = permitted.name();
         let rules = format!("permit(principal, action == Action::\"{action}\", resource);");
         for tx in all_transactions() {
-            let right = context::action(&tx) == permitted;
+            let right = Action::of_transaction(&tx) == permitted;
             assert_eq!(decide(&rules, &operator(), tx).is_ok(), right, "{action}");
         }
     }
@@ -405,9 +495,8 @@ fn an_asserted_client_makes_nothing_and_never_delegates_a_held_key() {
     assert_eq!(code(vault), Some(RefusalCode::ProofRequired));
     let made = policy.approve_create_key(&app(), labels(), NOW_S);
     assert_eq!(code(made), Some(RefusalCode::ProofRequired));
-    let sign = |caller: Caller, tx: &TxEip7702| {
-        policy.approve_transaction(&caller, &key(), parse(tx), is_held, NOW_S)
-    };
+    let sign =
+        |caller: Caller, tx: &TxEip7702| policy.approve(&caller, &key(), parse(tx), is_held, NOW_S);
     let own = delegation(TREASURY, 1);
     assert_eq!(code(sign(app(), &own)), Some(RefusalCode::ProofRequired));
     assert!(sign(operator(), &own).is_ok());
@@ -429,8 +518,7 @@ fn a_delegation_needs_the_switch_besides_a_rule() {
     assert!(decide(rules, &operator(), tx()).is_ok());
     let mut off = manifest(rules);
     off.switches.delegation = false;
-    let decided =
-        Policy::load(&off).unwrap().approve_transaction(&operator(), &key(), tx(), is_held, NOW_S);
+    let decided = Policy::load(&off).unwrap().approve(&operator(), &key(), tx(), is_held, NOW_S);
     let refusal = decided.map(drop).unwrap_err();
     assert_eq!(refusal.code, RefusalCode::PolicyDenied);
     assert!(refusal.detail.contains("`delegation`"), "{refusal}");
@@ -502,7 +590,6 @@ fn a_caller_of_another_manifest_is_nobody() {
     let mut other = manifest(SIGN_ANY);
     other.clients[0].name = "someone".parse().unwrap();
     let policy = Policy::load(&other).unwrap();
-    let decided =
-        policy.approve_transaction(&operator(), &key(), parse(&transfer()), is_held, NOW_S);
+    let decided = policy.approve(&operator(), &key(), parse(&transfer()), is_held, NOW_S);
     assert_eq!(code(decided), Some(RefusalCode::Internal));
 }

@@ -10,9 +10,9 @@ use alloy_eips::eip2718::Decodable2718;
 use alloy_primitives::U256;
 use k256::ecdsa::{RecoveryId, Signature, VerifyingKey};
 
-fn approved(transaction: UnsignedTransaction) -> Approved<TransactionFrom> {
+fn approved(transaction: UnsignedTransaction) -> Approved<ForAccount<UnsignedTransaction>> {
     let policy = Policy::load(&manifest("permit(principal, action, resource);")).unwrap();
-    policy.approve_transaction(&operator(), &key(), transaction, |_| true, NOW_S).unwrap()
+    policy.approve(&operator(), &key(), transaction, |_| true, NOW_S).unwrap()
 }
 
 #[test]
