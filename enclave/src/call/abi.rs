@@ -47,7 +47,7 @@ pub(super) fn read(text: &str) -> Result<Abi, FieldError> {
 
 /// The function of one of our own tables.
 pub(super) fn function_of((name, arguments): &Signature) -> Result<Function, FieldError> {
-    let arguments = arguments.iter().map(|(ty, name)| Ok(((*name).to_owned(), array(ty, 0)?)));
+    let arguments = arguments.iter().map(|(ty, name)| Ok(((*name).to_owned(), plain(ty, 0)?)));
     function((*name).to_owned(), arguments.collect::<Result<_, FieldError>>()?)
 }
 
@@ -135,6 +135,7 @@ fn read_parameters(
     Ok(parameters)
 }
 
+/// Reads the type of an argument or member that stands `depth` levels down.
 fn read_type(mut item: Object, depth: usize) -> Result<DynSolType, FieldError> {
     let text = item.require("type")?.string("`type`")?;
     let members = item.take("components").map_or(Ok(vec![]), |c| c.array("`components`"))?;
@@ -142,19 +143,17 @@ fn read_type(mut item: Object, depth: usize) -> Result<DynSolType, FieldError> {
         if !members.is_empty() {
             return Err(error(format!("{} has `components`; only a tuple has", quote(&text))));
         }
-        return array(&text, depth);
+        return plain(&text, depth);
     };
     if members.is_empty() {
         return Err(error("a tuple without `components` has no value; write its members"));
     }
-    let name = match item.take("internalType") {
-        Some(source) => struct_name(&source.string("`internalType`")?),
-        None => None,
-    };
-    let sizes = read_sizes(sizes, depth + 1)?;
+    let source = item.take("internalType").map(|s| s.string("`internalType`")).transpose()?;
+    let name = source.as_deref().and_then(struct_name).unwrap_or_else(|| "tuple".to_owned());
+    // This ends the recursion: each member stands a level deeper.
+    let sizes = read_sizes(sizes, depth)?;
     let (prop_names, tuple) =
         read_parameters(members, depth + sizes.len() + 1)?.into_iter().unzip();
-    let name = name.unwrap_or_else(|| "tuple".to_owned());
     array_of(DynSolType::CustomStruct { name, prop_names, tuple }, sizes)
 }
 
@@ -167,7 +166,7 @@ fn struct_name(source: &str) -> Option<String> {
 }
 
 /// Reads an elementary type or an array of it, for example `address` or `uint256[2][]`.
-fn array(text: &str, depth: usize) -> Result<DynSolType, FieldError> {
+fn plain(text: &str, depth: usize) -> Result<DynSolType, FieldError> {
     let (name, sizes) = text.split_at(text.find('[').unwrap_or(text.len()));
     array_of(elementary(name)?, read_sizes(sizes, depth)?)
 }

@@ -654,7 +654,8 @@ mod loading {
         );
         // Known collisions: a9059cbb and 42966c68.
         refused(
-            r#"[{"type":"function","name":"transfer","inputs":[{"type":"address"},{"type":"uint256"}]},
+            r#"[{"type":"function","name":"transfer",
+                 "inputs":[{"type":"address"},{"type":"uint256"}]},
             {"type":"function","name":"many_msg_babbage","inputs":[{"type":"bytes1"}]}]"#,
             "have the same selector; remove one",
         );
