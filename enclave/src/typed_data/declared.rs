@@ -4,7 +4,7 @@
 //! identity: a text that differs by a space would name a type that no message ever has.
 
 use super::quoted;
-use super::types::{Atom, Declaration, Declarations, Kind, Stem, Types};
+use super::types::{Atom, Declaration, Declarations, Kind, Member, Stem, Types};
 use alloy_dyn_abi::DynSolType;
 use alloy_primitives::{B256, keccak256};
 use nitro_signer_shared::message::MAX_TYPED_DATA;
@@ -41,9 +41,8 @@ impl DeclaredType {
         let canonical = types.encode_type(&primary_type);
         if canonical != encode_type {
             let canonical: String = canonical.chars().take(256).collect();
-            return Err(format!(
-                "sort the types after the first and leave out those that it does not refer to: {canonical}"
-            ));
+            let advice = "sort the types after the first, leave out those it does not refer to";
+            return Err(format!("{advice}: {canonical}"));
         }
         let mut left = MAX_NODES;
         let members = resolve_members(&types, &primary_type, &mut left)?;
@@ -85,9 +84,7 @@ fn resolve_members(
     name: &str,
     left: &mut usize,
 ) -> Result<Vec<(String, DynSolType)>, String> {
-    let resolve = |member: &super::types::Member| {
-        Ok((member.name.clone(), resolve(types, &member.kind, left)?))
-    };
+    let resolve = |member: &Member| Ok((member.name.clone(), resolve(types, &member.kind, left)?));
     types.members(name).iter().map(resolve).collect()
 }
 

@@ -819,7 +819,7 @@ fn a_declared_type_has_one_text() {
     let sorted = ": A(B b,C c)B()C()";
     check("A(B b,C c)C()B()", sorted);
     check("A(B b,C c)B()C()D()", sorted);
-    check("B()A(B b)", "leave out those that it does not refer to: B()");
+    check("B()A(B b)", "leave out those it does not refer to: B()");
     check("A(B b)", "A.b: the type B is not declared");
     check("A(B b)B()B()", "the type \"B\" is declared twice");
     check("A()A()", "the type \"A\" is declared twice");
