@@ -94,10 +94,14 @@ pub(super) fn rules(
 
 /// The schema that a manifest's rules are checked against: the fixed part and its own vocabulary.
 pub(super) fn schema(vocabulary: &Vocabulary) -> Result<Schema, PolicyLoadError> {
-    let text = format!("{SCHEMA}\n{}", vocabulary.schema_types());
-    let (schema, _) = Schema::from_cedarschema_str(&text)
+    let (schema, _) = Schema::from_cedarschema_str(&schema_text(vocabulary))
         .map_err(|e| PolicyLoadError::Abi(format!("abis or typed_data: {e}")))?;
     Ok(schema)
+}
+
+/// The schema's text.
+pub(super) fn schema_text(vocabulary: &Vocabulary) -> String {
+    format!("{SCHEMA}\n{}", vocabulary.schema_types())
 }
 
 fn validate(

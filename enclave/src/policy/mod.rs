@@ -11,6 +11,7 @@ mod entity;
 mod label;
 mod load;
 mod number;
+mod rehearsal;
 mod roster;
 mod rules;
 mod shape;
@@ -18,6 +19,7 @@ mod subject;
 mod vocabulary;
 
 pub use load::PolicyLoadError;
+pub use rehearsal::{ActionRules, Rehearsal, Who};
 pub use rules::Verdict;
 pub use subject::{Description, Subject};
 

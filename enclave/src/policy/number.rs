@@ -73,6 +73,7 @@ fn power_of_ten(exponent: u8) -> U256 {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     /// The record's fields in Cedar's own text.

@@ -63,10 +63,19 @@ impl Roster {
 
     /// The caller; `None` if another manifest's callers made it.
     pub(super) fn caller(&self, caller: &Caller) -> Option<(Kind, &Entity)> {
-        Some(match caller {
-            Caller::Client(client) => (Kind::Client, self.clients.get(client.name())?),
-            Caller::Asserted(client) => (Kind::Asserted, self.asserted.get(client.name())?),
-        })
+        let (kind, name) = match caller {
+            Caller::Client(client) => (Kind::Client, client.name()),
+            Caller::Asserted(client) => (Kind::Asserted, client.name()),
+        };
+        Some((kind, self.named(kind, name)?))
+    }
+
+    /// The caller of this kind and name.
+    pub(super) fn named(&self, kind: Kind, name: &Name) -> Option<&Entity> {
+        match kind {
+            Kind::Client => self.clients.get(name),
+            Kind::Asserted => self.asserted.get(name),
+        }
     }
 
     /// The address book's entry for this address.

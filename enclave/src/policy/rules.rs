@@ -28,6 +28,17 @@ pub(super) struct Rule {
     condition: Expression,
 }
 
+impl Rule {
+    /// What people call it: `rule "its @id"`, or `rule N` by its place.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) const fn forbids(&self) -> bool {
+        self.forbids
+    }
+}
+
 /// The rules that can be about one action by one kind of caller.
 #[derive(Default)]
 pub(super) struct Docket {
@@ -78,6 +89,11 @@ impl Rules {
 }
 
 impl Docket {
+    /// Its rules, in the manifest's order.
+    pub(super) fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.iter().map(Arc::as_ref)
+    }
+
     /// Asks every rule.
     pub(super) fn ask(&self, request: &Request, entities: &Entities) -> Verdict {
         let mut verdict = Verdict::default();

@@ -345,7 +345,9 @@ fn every_truncation_and_every_trailing_byte_is_refused() {
             let mut shorter = payload.clone();
             shorter.items.truncate(count);
             let parsed = UnsignedTransaction::parse(&shorter.bytes());
-            assert!(parsed.is_err(), "{count} fields");
+            // A legacy transaction without replay protection has six fields.
+            let unprotected = payload.kind.is_none() && count == 6;
+            assert_eq!(parsed.is_ok(), unprotected, "{count} fields");
         }
     }
 }
@@ -402,7 +404,8 @@ fn chain_ids_that_no_signature_can_bind_are_refused() {
     let legacy = Payload::legacy();
     let mut without = legacy.clone();
     without.items.truncate(6);
-    refused(&without.bytes(), "needs a chain id");
+    let parsed = UnsignedTransaction::parse(&without.bytes()).unwrap();
+    assert_eq!((parsed.kind(), parsed.chain_id()), (Kind::Unprotected, None));
     for payload in Payload::all() {
         let place = if payload.kind.is_none() { 6 } else { 0 };
         refused(&payload.with(place, &0u8).bytes(), "chain id 0");

@@ -56,8 +56,8 @@ impl Needs {
             self.insert(&path, Self::All);
             return;
         }
-        if let Some((path, field)) = presence(node) {
-            self.insert(&[path.as_slice(), &[field]].concat(), Self::default());
+        if let Some(path) = presence(node) {
+            self.insert(&path, Self::default());
             return;
         }
         match node {
@@ -105,10 +105,20 @@ fn path(node: &Value) -> Option<Vec<&str>> {
     Some(path)
 }
 
-/// The path and field of `context.a has b`.
-fn presence(node: &Value) -> Option<(Vec<&str>, &str)> {
+/// The path of `a.b` in `context has a.b`.
+fn presence(node: &Value) -> Option<Vec<&str>> {
     let has = node.get("has")?;
-    Some((path(&has["left"])?, has["attr"].as_str()?))
+    let mut path = path(&has["left"])?;
+    match &has["attr"] {
+        Value::String(field) => path.push(field),
+        Value::Array(fields) => {
+            for field in fields {
+                path.push(field.as_str()?);
+            }
+        }
+        _ => return None,
+    }
+    Some(path)
 }
 
 #[cfg(test)]

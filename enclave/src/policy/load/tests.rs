@@ -28,7 +28,9 @@ fn loads(rules: &str) {
 
 #[test]
 fn the_schema_is_sound() {
-    let (schema, warnings) = Schema::from_cedarschema_str(SCHEMA).unwrap();
+    let vocabulary = Vocabulary::load(&manifest("")).unwrap();
+    let text = schema_text(&vocabulary);
+    let (schema, warnings) = Schema::from_cedarschema_str(&text).unwrap();
     assert_eq!(warnings.count(), 0);
     assert!(schema.is_complete());
 }
@@ -36,7 +38,10 @@ fn the_schema_is_sound() {
 #[test]
 fn what_is_not_cedar_is_refused_with_its_line() {
     refuses("permit(principal, action, resource)", &["line 1"]);
-    refuses("\n\npermit(principal, action, resource) when { context. };", &["policy, line 3"]);
+    refuses(
+        "\n\npermit(principal, action, resource) when { context. };",
+        &["policy.cedar, line 3"],
+    );
     loads("");
     loads("// nothing but a comment\n");
 }
@@ -51,7 +56,7 @@ fn a_template_is_refused() {
 #[test]
 fn a_rule_is_named_by_its_id_or_its_place_and_line() {
     let bad = rule("context.nothing == 1");
-    refuses(&bad, &["policy, rule 1, line 1:", "nothing"]);
+    refuses(&bad, &["policy.cedar, rule 1, line 1:", "nothing"]);
     let good = rule("context.chain_id == 1");
     refuses(&format!("{good}\n{good}\n{bad}"), &["rule 3, line 3:"]);
     refuses(&format!("{good}\n@id(\"mine\")\n{bad}"), &["rule \"mine\", line 3:"]);
@@ -210,5 +215,5 @@ fn a_refusal_names_the_manifest() {
     let error = Policy::load(&manifest("nonsense")).err().unwrap();
     let refusal = Refusal::from(error);
     assert_eq!(refusal.code, RefusalCode::ManifestInvalid);
-    assert!(refusal.detail.starts_with("policy, line 1:"), "{refusal}");
+    assert!(refusal.detail.starts_with("policy.cedar, line 1:"), "{refusal}");
 }
