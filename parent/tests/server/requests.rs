@@ -467,6 +467,16 @@ async fn a_key_is_shown_with_its_public_key() {
 }
 
 #[tokio::test]
+async fn a_listing_of_every_key_goes_through_every_page() {
+    let stage = Stage::ready().await;
+    stage.two_pages();
+    let (_, answer) = stage.post("/", &call("eth_accounts", json!([]))).await;
+    assert_eq!(answer["result"], json!([FROM, DENIED]));
+    let (_, keys) = stage.get("/api/v1/eth1/publicKeys").await;
+    assert_eq!(keys, json!([format!("0x{}", "22".repeat(64)), format!("0x{}", "32".repeat(64))]));
+}
+
+#[tokio::test]
 async fn the_description_names_every_method_of_every_route() {
     let stage = Stage::ready().await;
     let (_, document) = stage.get("/openapi.json").await;

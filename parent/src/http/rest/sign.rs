@@ -14,6 +14,7 @@ use crate::http::{caller, problem};
 use alloy_primitives::Address;
 use axum::body::Body;
 use axum::extract::{Extension, State};
+use axum::routing::{MethodRouter, post};
 use http::StatusCode;
 use nitro_signer_shared::json::{self, FieldError, Object};
 use nitro_signer_shared::message::{SignedHash, SignedTransaction};
@@ -41,44 +42,11 @@ impl Kind {
     ];
 }
 
-pub(in crate::http) async fn transaction(
-    State(app): State<App>,
-    Extension(peer): Extension<Peer>,
-    body: Body,
-) -> Answer {
-    single(app, peer, body, Kind::Transaction).await
-}
-
-pub(in crate::http) async fn message_route(
-    State(app): State<App>,
-    Extension(peer): Extension<Peer>,
-    body: Body,
-) -> Answer {
-    single(app, peer, body, Kind::Message).await
-}
-
-pub(in crate::http) async fn typed_data(
-    State(app): State<App>,
-    Extension(peer): Extension<Peer>,
-    body: Body,
-) -> Answer {
-    single(app, peer, body, Kind::TypedData).await
-}
-
-pub(in crate::http) async fn authorization(
-    State(app): State<App>,
-    Extension(peer): Extension<Peer>,
-    body: Body,
-) -> Answer {
-    single(app, peer, body, Kind::Authorization).await
-}
-
-pub(in crate::http) async fn digest(
-    State(app): State<App>,
-    Extension(peer): Extension<Peer>,
-    body: Body,
-) -> Answer {
-    single(app, peer, body, Kind::Digest).await
+/// The route that signs one thing of this kind.
+pub(in crate::http) fn route(kind: Kind) -> MethodRouter<App> {
+    post(move |State(app): State<App>, Extension(peer): Extension<Peer>, body: Body| {
+        single(app, peer, body, kind)
+    })
 }
 
 pub(in crate::http) async fn batch(
