@@ -21,6 +21,8 @@ const MAX_ANSWER: usize = 16 * 1_048_576;
 pub(super) struct Batch(Vec<Value>);
 
 impl Batch {
+    /// Counts the items before any is worked on.
+    ///
     /// # Errors
     /// [`RefusalCode::MalformedRequest`] if there is none, [`RefusalCode::TooLarge`].
     pub(super) fn of(items: Vec<Value>) -> Result<Self, Refusal> {

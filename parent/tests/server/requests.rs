@@ -95,8 +95,8 @@ async fn an_authorization_comes_back_as_an_item_of_a_transactions_list() {
     {
         let (_, answer) = stage.post(path, &call("signer_signAuthorization", asked(chain))).await;
         let expected_answer = json!({
-            "chainId": chain, "address": TO, "nonce": "0x7", "yParity": "0x1",
-            "r": format!("0x4{}", "04".repeat(31)), "s": format!("0x5{}", "05".repeat(31)),
+            "chainId": expected, "address": TO, "nonce": 7, "yParity": 1,
+            "r": word("04"), "s": word("05"), "signature": signature(),
         });
         assert_eq!(answer["result"], expected_answer, "{answer}");
         let reached = ("SignAuthorization", json!([FROM, expected, TO, 7]), 0);
