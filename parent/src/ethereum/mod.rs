@@ -4,10 +4,12 @@
 //! parses, judges and hashes anew. Nothing is filled in here and nothing is decided; what this
 //! module refuses, it refuses so that the caller hears which field is wrong.
 
+mod blobs;
 pub(crate) mod fields;
 mod request;
 mod signed;
 
+pub use blobs::{MAX_BLOBS, Sidecar, SidecarForm};
 pub use request::TransactionRequest;
 pub use signed::{CheckError, CheckedTransaction};
 
@@ -26,7 +28,8 @@ pub enum UnsignedTransaction {
 
 impl UnsignedTransaction {
     /// The transaction as it is hashed for signing: `type || rlp(fields)` (EIP-2718), or for a
-    /// legacy one `rlp(nonce, …, data, chainId, 0, 0)` (EIP-155).
+    /// legacy one `rlp(nonce, …, data, chainId, 0, 0)` (EIP-155), or without replay protection
+    /// `rlp(nonce, …, data)`.
     #[must_use]
     pub fn signing_payload(&self) -> Vec<u8> {
         match self {
