@@ -6,10 +6,12 @@
 
 mod blobs;
 pub(crate) mod fields;
+mod payload;
 mod request;
 mod signed;
 
 pub use blobs::{MAX_BLOBS, Sidecar, SidecarForm};
+pub(crate) use payload::{AnsweredSignature, CheckedSignature, Payload};
 pub use request::TransactionRequest;
 pub use signed::{CheckError, CheckedTransaction};
 
