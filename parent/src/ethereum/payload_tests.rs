@@ -49,6 +49,42 @@ fn typed_data_that_two_readers_may_see_differently_is_refused() {
     );
 }
 
+/// Typed data whose type `T0` has the next one as this many members, and so on.
+fn nested(types: usize, members: usize) -> String {
+    let member = |n: usize, m: usize| match n + 1 == types {
+        true => json!({"name": format!("m{m}"), "type": "uint8"}),
+        false => json!({"name": format!("m{m}"), "type": format!("T{}[]", n + 1)}),
+    };
+    let list = |n: usize| (0..members).map(|m| member(n, m)).collect::<Vec<_>>();
+    let all: serde_json::Map<_, _> =
+        (0..types).map(|n| (format!("T{n}"), json!(list(n)))).collect();
+    let leaf = if types == 1 { json!(1) } else { json!([]) };
+    let message: serde_json::Map<_, _> =
+        (0..members).map(|m| (format!("m{m}"), leaf.clone())).collect();
+    json!({"types": all, "primaryType": "T0", "domain": {"name": "d"}, "message": message})
+        .to_string()
+}
+
+#[test]
+fn types_that_would_fill_memory_are_refused_first() {
+    let check = |types: usize, members: usize, good: bool| {
+        let read = Payload::typed_data(nested(types, members).as_bytes());
+        let code = read.map(|_| ()).map_err(|refusal| refusal.code);
+        let expected = good.then_some(()).ok_or(RefusalCode::InvalidTypedData);
+        assert_eq!(code, expected, "{types} types with {members} members");
+    };
+    check(1, 3, true);
+    check(16, 1, true);
+    check(17, 1, false);
+    // 2 + 4 + … + 2^12 members are 8,190.
+    check(12, 2, true);
+    check(13, 2, false);
+    check(16, 2, false);
+    check(40, 2, false);
+    let cycle = MAIL.replace("\"type\":\"Person\"", "\"type\":\"Mail\"");
+    assert!(Payload::typed_data(cycle.as_bytes()).is_err());
+}
+
 /// keccak256("\x19Ethereum Signed Message:\n" || "5" || "hello").
 #[test]
 fn a_message_is_hashed_with_its_prefix() {

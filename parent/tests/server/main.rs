@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod proxy;
 mod stage;
 
 use serde_json::json;

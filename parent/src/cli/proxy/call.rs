@@ -35,14 +35,6 @@ impl At {
     }
 }
 
-#[cfg(test)]
-impl At {
-    /// By its parts.
-    pub(super) const fn of(chain: Option<u64>, form: SidecarForm) -> Self {
-        Self { chain, form }
-    }
-}
-
 /// What proofs are made with.
 pub(super) struct Proofs {
     pub(super) key: ProofKey,
@@ -156,5 +148,22 @@ fn id(call: &Value) -> Value {
         Some(id @ Value::Number(_)) => id.clone(),
         Some(Value::String(text)) if text.len() <= MAX_ID => json!(text),
         _ => Value::Null,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_and_a_query_say_how_calls_are_read() {
+        let check = |path: &str, query: Option<&str>, chain: Option<u64>, form: SidecarForm| {
+            assert_eq!(At::new(path, query), At { chain, form }, "{path} {query:?}");
+        };
+        let (cells, points) = (SidecarForm::Eip7594, SidecarForm::Eip4844);
+        check("/", None, None, cells);
+        check("/chain/5", Some("result=raw"), Some(5), cells);
+        check("/chain/x", Some("sidecar=eip7594"), None, cells);
+        check("/", Some("result=raw&sidecar=eip4844"), None, points);
     }
 }

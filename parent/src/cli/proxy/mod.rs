@@ -24,7 +24,7 @@ use axum::routing::post;
 use call::{At, Proofs};
 use http::{HeaderValue, Method, StatusCode, Uri, header};
 use hyper::body::Bytes;
-use listen::{Listen, Listening};
+use listen::Listen;
 use nitro_signer_shared::refusal::{Refusal, RefusalCode};
 use std::io::Write;
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 use super::call::Proofs;
 use super::door::Door;
 use super::*;
-use crate::ethereum::{Payload, SidecarForm, TransactionRequest};
+use crate::ethereum::{Payload, TransactionRequest};
 use crate::exchange::ExchangeError;
 use alloy_primitives::{Address, B256, U256};
 use k256::ecdsa::{RecoveryId, Signature, SigningKey, VerifyingKey};
@@ -313,16 +313,4 @@ async fn whatever_needs_no_proof_or_cannot_be_read_goes_on_as_it_stands() {
     let (routes, seen) = proxy(None, false);
     post(&routes, "/", &good.to_string()).await;
     assert_eq!(seen.lock().expect("is whole")[0].1, good.to_string().as_bytes(), "no key");
-}
-
-#[test]
-fn a_path_and_a_query_say_how_calls_are_read() {
-    let check = |path: &str, query: Option<&str>, chain: Option<u64>, form: SidecarForm| {
-        assert_eq!(At::new(path, query), At::of(chain, form), "{path} {query:?}");
-    };
-    let (cells, points) = (SidecarForm::Eip7594, SidecarForm::Eip4844);
-    check("/", None, None, cells);
-    check("/chain/5", Some("result=raw"), Some(5), cells);
-    check("/chain/x", Some("sidecar=eip7594"), None, cells);
-    check("/", Some("result=raw&sidecar=eip4844"), None, points);
 }
