@@ -51,6 +51,7 @@ fn the_type_follows_from_the_fields() {
     check(r#""gasPrice":"0x1","accessList":[]"#, 1);
     check(fees, 2);
     check(&format!(r#"{fees},"type":"0x2","gasPrice":null"#), 2);
+    check(&format!(r#"{fees},"blobs":null,"commitments":null,"proofs":null"#), 2);
     check(&format!(r#"{fees},"blobVersionedHashes":["{hash}"],"maxFeePerBlobGas":"0x1""#), 3);
     check(&format!(r#"{fees},"authorizationList":[{authorization}]"#), 4);
 }
@@ -111,6 +112,7 @@ fn what_contradicts_itself_is_refused() {
         RefusalCode::UnsupportedTransaction,
         "",
     );
+    refused(&format!(r#"{fees},"blobs":[]"#), None, RefusalCode::BlobProofsMissing, "commitments");
     let entry = format!(r#"{{"address":"{TO}","storageKeys":["0x01"]}}"#);
     refused(&format!(r#"{fees},"accessList":[{entry}]"#), None, invalid, "storageKeys");
 }
