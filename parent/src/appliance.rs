@@ -4,14 +4,15 @@
 //! a vault or key counts only when it is stored, read back and accepted by the enclave; if storing
 //! fails, nothing further is sent and what was made is never shown.
 
+use crate::ethereum::{AuthorizationRequest, TransactionRequest};
 use crate::link::supervisor::another_answer;
 use crate::link::{Ask, KMS_DEADLINE, Link, Phase, REQUEST_DEADLINE, Situation};
 use crate::store::Store;
-use alloy_primitives::{Address, U256};
+use alloy_primitives::{Address, B256, U256};
 use nitro_signer_shared::manifest::{Manifest, ManifestHash};
 use nitro_signer_shared::message::{
     Attestation, CreatedKey, KeyInfo, MAX_NONCE, MIN_NONCE, RecordsLoaded, Request, Response,
-    SignedTransaction, State,
+    SignedHash, SignedTransaction, State,
 };
 use nitro_signer_shared::proof::ClientProof;
 use nitro_signer_shared::refusal::{Refusal, RefusalCode};
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 
-/// How many pages eth_accounts reads: 100,000 addresses.
+/// How many pages one listing of every key reads: 100,000 keys.
 const MAX_PAGES: usize = 100;
 
 /// How long whoever asks for the status waits for the enclave's word.
@@ -178,16 +179,21 @@ impl Appliance {
         found.ok_or_else(|| RefusalCode::UnknownKey.into())
     }
 
-    /// Every address held.
-    pub(crate) async fn addresses(&self, caller: Caller) -> Result<Vec<Address>, Refusal> {
-        let mut addresses: Vec<Address> = Vec::new();
+    /// One thing of every key held, in order of address.
+    pub(crate) async fn every_key<T>(
+        &self,
+        caller: Caller,
+        pick: fn(&KeyInfo) -> T,
+    ) -> Result<Vec<T>, Refusal> {
+        let mut picked = Vec::new();
+        let mut after = None;
         for _ in 0..MAX_PAGES {
-            let (keys, more) = self.keys(caller.clone(), addresses.last().copied()).await?;
+            let (keys, more) = self.keys(caller.clone(), after).await?;
+            picked.extend(keys.iter().map(pick));
             // An empty page with more behind it would never end.
-            let more = more && !keys.is_empty();
-            addresses.extend(keys.iter().map(|key| key.address));
-            if !more {
-                return Ok(addresses);
+            after = keys.last().map(|key| key.address).filter(|_| more);
+            if after.is_none() {
+                return Ok(picked);
             }
         }
         Err(Refusal::new(
@@ -200,12 +206,62 @@ impl Appliance {
     pub(crate) async fn sign_transaction(
         &self,
         caller: Caller,
-        key: Address,
-        payload: Vec<u8>,
+        asked: &TransactionRequest,
     ) -> Result<SignedTransaction, Refusal> {
-        let request = Request::SignTransaction { key, payload: ByteBuf::from(payload) };
+        let payload = ByteBuf::from(asked.transaction.signing_payload());
+        let request = Request::SignTransaction { key: asked.from, payload };
         match self.link.call(ask(caller, request), REQUEST_DEADLINE).await? {
             Response::Signed(signed) => Ok(signed),
+            _ => Err(another_answer()),
+        }
+    }
+
+    /// A message's signature (EIP-191); the enclave puts the prefix before it.
+    pub(crate) async fn sign_message(
+        &self,
+        caller: Caller,
+        key: Address,
+        message: Vec<u8>,
+    ) -> Result<SignedHash, Refusal> {
+        let message = ByteBuf::from(message);
+        self.sign_hash(caller, Request::SignMessage { key, message }).await
+    }
+
+    /// The signature of typed data (EIP-712), given as JSON text.
+    pub(crate) async fn sign_typed_data(
+        &self,
+        caller: Caller,
+        key: Address,
+        typed_data: Vec<u8>,
+    ) -> Result<SignedHash, Refusal> {
+        let typed_data = ByteBuf::from(typed_data);
+        self.sign_hash(caller, Request::SignTypedData { key, typed_data }).await
+    }
+
+    /// An authorization's signature (EIP-7702).
+    pub(crate) async fn sign_authorization(
+        &self,
+        caller: Caller,
+        asked: &AuthorizationRequest,
+    ) -> Result<SignedHash, Refusal> {
+        let &AuthorizationRequest { from: key, chain_id, address, nonce } = asked;
+        let request = Request::SignAuthorization { key, chain_id, address, nonce };
+        self.sign_hash(caller, request).await
+    }
+
+    /// A bare digest's signature.
+    pub(crate) async fn sign_digest(
+        &self,
+        caller: Caller,
+        key: Address,
+        digest: B256,
+    ) -> Result<SignedHash, Refusal> {
+        self.sign_hash(caller, Request::SignDigest { key, digest }).await
+    }
+
+    async fn sign_hash(&self, caller: Caller, request: Request) -> Result<SignedHash, Refusal> {
+        match self.link.call(ask(caller, request), REQUEST_DEADLINE).await? {
+            Response::SignedHash(signed) => Ok(signed),
             _ => Err(another_answer()),
         }
     }

@@ -4,16 +4,23 @@
 //! parses, judges and hashes anew. Nothing is filled in here and nothing is decided; what this
 //! module refuses, it refuses so that the caller hears which field is wrong.
 
+mod authorization;
 mod blobs;
 pub(crate) mod fields;
+mod message;
 mod payload;
 mod request;
+pub(crate) mod signature;
 mod signed;
+mod typed_data;
 
+pub(crate) use authorization::{AuthorizationRequest, Names};
 pub use blobs::{MAX_BLOBS, Sidecar, SidecarForm};
+pub(crate) use message::message;
 pub(crate) use payload::{AnsweredSignature, CheckedSignature, Payload};
 pub use request::TransactionRequest;
 pub use signed::{CheckError, CheckedTransaction};
+pub(crate) use typed_data::TypedDataText;
 
 use alloy_consensus::{SignableTransaction, TxEip1559, TxEip2930, TxEip4844, TxEip7702, TxLegacy};
 

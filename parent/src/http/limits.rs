@@ -41,6 +41,14 @@ pub(crate) struct Places {
     bytes: Arc<Semaphore>,
 }
 
+impl Places {
+    /// Up to this many more places, as far as there are any; for the items of a batch beside the
+    /// first, which works in the batch's own place.
+    pub(super) fn some(&self, most: usize) -> Vec<OwnedSemaphorePermit> {
+        (0..most).map_while(|_| Arc::clone(&self.work).try_acquire_owned().ok()).collect()
+    }
+}
+
 impl Default for Places {
     fn default() -> Self {
         Self::new(MAX_BODIES)
@@ -167,7 +175,7 @@ impl Drop for InFlight {
 
 /// What became of a request, counted and logged when it is dropped: the server drops a request in
 /// the middle when its client leaves.
-struct Record {
+pub(super) struct Record {
     served: &'static str,
     code: &'static str,
     client: Option<String>,
@@ -175,14 +183,21 @@ struct Record {
 }
 
 impl Record {
-    fn begin(route: &'static str, client: Option<String>) -> Self {
+    /// A request, or one item of a batch, that has come.
+    pub(super) fn begin(route: &'static str, client: Option<String>) -> Self {
         Self { served: route, code: "cancelled", client, started: Instant::now() }
     }
 
     fn answered(&mut self, response: &Response) {
         let extensions = response.extensions();
-        self.served = extensions.get::<Served>().map_or(self.served, |served| served.0);
-        self.code = extensions.get::<Outcome>().map_or("ok", |outcome| outcome.0.as_str());
+        let served = extensions.get::<Served>().map_or(self.served, |served| served.0);
+        self.ended(served, extensions.get::<Outcome>().map(|outcome| outcome.0));
+    }
+
+    /// What it was, and why it was refused if it was.
+    pub(super) fn ended(&mut self, served: &'static str, refused: Option<RefusalCode>) {
+        self.served = served;
+        self.code = refused.map_or("ok", RefusalCode::as_str);
     }
 }
 
@@ -197,14 +212,23 @@ impl Drop for Record {
 }
 
 /// One of a fixed list of names: a path from outside must not become a metric of its own.
-fn route_name(path: &str) -> &'static str {
+pub(super) fn route_name(path: &str) -> &'static str {
     match path {
         "/" => "json_rpc",
         "/v1/status" => "status",
         "/v1/vaults" => "vaults",
         "/v1/keys" => "keys",
         "/v1/transactions" => "transactions",
+        "/v1/messages" => "messages",
+        "/v1/typed-data" => "typed_data",
+        "/v1/authorizations" => "authorizations",
+        "/v1/digests" => "digests",
+        "/v1/batch" => "batch",
         "/v1/attestation" => "attestation",
+        "/openapi.json" => "openapi",
+        "/upcheck" => "upcheck",
+        "/api/v1/eth1/publicKeys" => "eth1_public_keys",
+        _ if path.starts_with("/api/v1/eth1/sign/") => "eth1_sign",
         _ if path.starts_with("/chain/") => "json_rpc",
         _ if path.starts_with("/v1/keys/") => "key",
         _ => "none",

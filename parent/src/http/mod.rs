@@ -4,9 +4,13 @@
 //! read; the caller's certificate becomes a name that the enclave is told and that is worth what
 //! the parent is worth. Nothing is decided here.
 
+mod batch;
+mod caller;
+mod eth1;
 mod json_rpc;
 mod limits;
 mod listener;
+mod openapi;
 mod ops;
 mod problem;
 mod query;
@@ -22,9 +26,12 @@ use crate::appliance::Appliance;
 use crate::http::limits::{Places, within_limits};
 use crate::http::problem::Problem;
 use axum::Router;
+use axum::extract::{FromRequestParts, Path};
 use axum::middleware;
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
+use http::request::Parts;
 use nitro_signer_shared::refusal::RefusalCode;
+use std::convert::Infallible;
 
 /// The client behind a connection: the name in its certificate, if there is exactly one.
 #[derive(Clone, Debug)]
@@ -46,15 +53,11 @@ impl App {
 
     /// The routes for clients.
     pub(crate) fn client_routes(self) -> Router {
-        Router::new()
-            .route("/", post(json_rpc::root))
-            .route("/chain/{id}", post(json_rpc::chain))
-            .route("/v1/status", get(rest::status))
-            .route("/v1/vaults", post(rest::create_vault))
-            .route("/v1/keys", get(rest::list_keys).post(rest::create_key))
-            .route("/v1/keys/{address}", get(rest::show_key))
-            .route("/v1/transactions", post(rest::sign_transaction))
-            .route("/v1/attestation", get(rest::attestation))
+        let routes = Router::new();
+        let routes = client_routes()
+            .into_iter()
+            .fold(routes, |routes, (path, methods)| routes.route(path, methods));
+        routes
             .fallback(|| async { Problem::from(RefusalCode::NotFound) })
             .method_not_allowed_fallback(|| async { Problem::from(RefusalCode::MethodNotAllowed) })
             .layer(middleware::from_fn_with_state(self.places.clone(), within_limits))
@@ -68,6 +71,41 @@ impl App {
             .route("/readyz", get(ops::ready))
             .route("/metrics", get(ops::metrics))
             .with_state(self)
+    }
+}
+
+/// What clients are served; [`openapi`] describes each.
+fn client_routes() -> Vec<(&'static str, MethodRouter<App>)> {
+    vec![
+        ("/", post(json_rpc::root)),
+        ("/chain/{id}", post(json_rpc::chain)),
+        ("/v1/status", get(rest::status)),
+        ("/v1/vaults", post(rest::create_vault)),
+        ("/v1/keys", get(rest::list_keys).post(rest::create_key)),
+        ("/v1/keys/{address}", get(rest::show_key)),
+        ("/v1/transactions", post(rest::sign::transaction)),
+        ("/v1/messages", post(rest::sign::message_route)),
+        ("/v1/typed-data", post(rest::sign::typed_data)),
+        ("/v1/authorizations", post(rest::sign::authorization)),
+        ("/v1/digests", post(rest::sign::digest)),
+        ("/v1/batch", post(rest::sign::batch)),
+        ("/v1/attestation", get(rest::attestation)),
+        ("/openapi.json", get(openapi::serve)),
+        ("/upcheck", get(eth1::upcheck)),
+        ("/api/v1/eth1/publicKeys", get(eth1::public_keys)),
+        ("/api/v1/eth1/sign/{identifier}", post(eth1::sign)),
+    ]
+}
+
+/// The one name in a path, or none if it is no text: the refusal is each route's own.
+struct PathText(Option<String>);
+
+impl FromRequestParts<App> for PathText {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
+        let text = Path::<String>::from_request_parts(parts, app).await;
+        Ok(Self(text.ok().map(|Path(text)| text)))
     }
 }
 

@@ -4,7 +4,7 @@ use super::Outcome;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use nitro_signer_shared::refusal::{Refusal, RefusalCode};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// A refusal, on its way out by REST.
 #[derive(Debug)]
@@ -18,15 +18,8 @@ impl<R: Into<Refusal>> From<R> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Refusal { code, detail } = self.0;
-        let document = json!({
-            "type": format!("urn:nitro-signer:refusal:{code}"),
-            "title": code.advice(),
-            "status": code.http_status(),
-            "code": code.as_str(),
-            "detail": detail,
-        });
-        let mut response = document.to_string().into_response();
+        let code = self.0.code;
+        let mut response = document(&self.0).to_string().into_response();
         *response.status_mut() = status(code);
         response
             .headers_mut()
@@ -34,6 +27,18 @@ impl IntoResponse for Problem {
         response.extensions_mut().insert(Outcome(code));
         response
     }
+}
+
+/// A refusal as a problem document.
+pub(super) fn document(refusal: &Refusal) -> Value {
+    let code = refusal.code;
+    json!({
+        "type": format!("urn:nitro-signer:refusal:{code}"),
+        "title": code.advice(),
+        "status": code.http_status(),
+        "code": code.as_str(),
+        "detail": refusal.detail,
+    })
 }
 
 /// The HTTP status of a refusal.
@@ -52,7 +57,7 @@ mod tests {
             assert_eq!(response.status().as_u16(), code.http_status());
             assert_eq!(response.headers()["content-type"], "application/problem+json");
             let body = axum::body::to_bytes(response.into_body(), 4_096).await.expect("is short");
-            let body: serde_json::Value = serde_json::from_slice(&body).expect("is JSON");
+            let body: Value = serde_json::from_slice(&body).expect("is JSON");
             assert_eq!(body["code"], code.as_str());
             assert_eq!(body["status"], code.http_status());
         }

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod proxy;
+mod requests;
 mod stage;
 
 use serde_json::json;
@@ -48,7 +49,6 @@ async fn json_rpc_answers_and_refuses_in_its_own_form() {
         ("/", call("eth_chainId", json!([])), "malformed_request"),
         ("/", call("eth_sendTransaction", json!([])), "not_found"),
         ("/", call("eth_accounts", json!([1])), "malformed_request"),
-        ("/", json!([call("eth_accounts", json!([]))]), "malformed_request"),
         ("/", call("eth_signTransaction", json!([{"from": FROM}])), "invalid_transaction"),
         ("/chain/x", call("eth_chainId", json!([])), "malformed_request"),
         ("/chain/5", call("eth_signTransaction", json!([{"chainId": "0x6"}])), "wrong_chain"),
@@ -77,6 +77,8 @@ async fn rest_refuses_by_problem_documents() {
         ("GET", "/v1/attestation", "", (400, "invalid_nonce")),
         ("GET", "/v1/attestation?nonce=00", "", (400, "invalid_nonce")),
         ("POST", "/v1/transactions", r#"{"transaction":{}}"#, (400, "invalid_transaction")),
+        ("GET", "/v1/keys/%FF", "", (400, "malformed_request")),
+        ("POST", "/api/v1/eth1/sign/%FF", "{}", (400, "malformed_request")),
     ] {
         let (status, answer) = stage.send(method, path, body.into()).await;
         let got = (status, answer["code"].as_str().unwrap_or_default());

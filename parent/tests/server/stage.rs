@@ -11,7 +11,7 @@ use nitro_signer_shared::frame;
 use nitro_signer_shared::manifest::{FORMAT, Manifest, Switches};
 use nitro_signer_shared::message::{
     Attestation, CreatedKey, KeyInfo, Origin, RecordsLoaded, Request, RequestFrame, Response,
-    ResponseFrame, State, Status,
+    ResponseFrame, SignedHash, SignedTransaction, State, Status,
 };
 use nitro_signer_shared::refusal::{Refusal, RefusalCode};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
@@ -33,6 +33,8 @@ pub(crate) struct Asked {
     pub(crate) asserted: Option<String>,
     pub(crate) proofs: usize,
     pub(crate) with_vault: bool,
+    /// A signing request's key and what it is to sign, or null.
+    pub(crate) what: Value,
 }
 
 #[derive(Default)]
@@ -185,6 +187,32 @@ impl Stage {
         (status, serde_json::from_slice(&body).unwrap())
     }
 
+    /// An answer's status, content type and text.
+    pub(crate) async fn text(&self, method: &str, path: &str, body: &str) -> (u16, String, String) {
+        let stream = self.connect(Some(self.own_identity()), Tls::V13).await.unwrap();
+        let answer = ask_whole(stream, method, path, body.to_owned()).await.unwrap();
+        let header = |name| {
+            answer.headers().get(name).map(|v| v.to_str().unwrap().to_owned()).unwrap_or_default()
+        };
+        let (status, kind) = (answer.status().as_u16(), header("content-type"));
+        (status, kind, String::from_utf8(answer.into_body().to_vec()).unwrap())
+    }
+
+    /// The methods that the answer names as allowed.
+    pub(crate) async fn allowed(&self, method: &str, path: &str) -> (u16, String) {
+        let stream = self.connect(Some(self.own_identity()), Tls::V13).await.unwrap();
+        let answer = ask_whole(stream, method, path, String::new()).await.unwrap();
+        let allow = answer.headers().get("allow").map(|v| v.to_str().unwrap().to_owned());
+        (answer.status().as_u16(), allow.unwrap_or_default())
+    }
+
+    /// The last signing request: its name and what reached the enclave, and how many proofs.
+    pub(crate) fn signed(&self) -> (&'static str, Value, usize) {
+        let asked = self.asked();
+        let last = asked.iter().rev().find(|a| !a.what.is_null()).expect("something was signed");
+        (last.request, last.what.clone(), last.proofs)
+    }
+
     pub(crate) fn ask_later(&self, path: &'static str) -> JoinHandle<(u16, Bytes)> {
         let connector = self.connector(Some(self.own_identity()), Tls::V13);
         let address = self.address;
@@ -292,15 +320,28 @@ async fn ask<S>(stream: S, method: &str, path: &str, body: String) -> Result<(u1
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
+    let answer = ask_whole(stream, method, path, body).await?;
+    Ok((answer.status().as_u16(), answer.into_body()))
+}
+
+async fn ask_whole<S>(
+    stream: S,
+    method: &str,
+    path: &str,
+    body: String,
+) -> Result<http::Response<Bytes>, String>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
     let connecting = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
     let (mut sender, connection) = connecting.map_err(|e| e.to_string())?;
     tokio::spawn(connection);
     let request = http::Request::builder().method(method).uri(path).header("host", "localhost");
     let request = request.body(Full::new(Bytes::from(body))).unwrap();
     let answer = sender.send_request(request).await.map_err(|e| e.to_string())?;
-    let status = answer.status().as_u16();
-    let body = answer.into_body().collect().await.map_err(|e| e.to_string())?.to_bytes();
-    Ok((status, body))
+    let (head, body) = answer.into_parts();
+    let body = body.collect().await.map_err(|e| e.to_string())?.to_bytes();
+    Ok(http::Response::from_parts(head, body))
 }
 
 fn write_files(dir: &Path, authority: &Authority) {
@@ -401,6 +442,7 @@ impl Enclave {
             asserted: asked.asserted,
             proofs: asked.proofs.len(),
             with_vault,
+            what: what(&asked.request),
         });
         let address = Address::repeat_byte(0x11);
         match asked.request {
@@ -451,11 +493,52 @@ impl Enclave {
                 document: ByteBuf::from(b"a document"),
                 claims: ByteBuf::from(b"claims"),
             })),
-            Request::SignTransaction { .. }
-            | Request::SignMessage { .. }
-            | Request::SignTypedData { .. }
-            | Request::SignAuthorization { .. }
-            | Request::SignDigest { .. } => Err(RefusalCode::PolicyDenied.into()),
+            Request::SignTransaction { key, payload } => Self::held(key).map(|()| {
+                Response::Signed(SignedTransaction {
+                    signing_hash: B256::repeat_byte(3),
+                    transaction_hash: B256::repeat_byte(6),
+                    raw: payload,
+                    r: B256::repeat_byte(4),
+                    s: B256::repeat_byte(5),
+                    y_parity: true,
+                })
+            }),
+            Request::SignMessage { key, .. }
+            | Request::SignTypedData { key, .. }
+            | Request::SignAuthorization { key, .. }
+            | Request::SignDigest { key, .. } => Self::held(key).map(|()| {
+                Response::SignedHash(SignedHash {
+                    signing_hash: B256::repeat_byte(3),
+                    r: B256::repeat_byte(4),
+                    s: B256::repeat_byte(5),
+                    y_parity: true,
+                })
+            }),
         }
+    }
+
+    /// One key is held; another one is known and may sign nothing.
+    fn held(key: Address) -> Result<(), Refusal> {
+        match key.as_slice().first() {
+            Some(0x11) => Ok(()),
+            Some(0x99) => Err(RefusalCode::PolicyDenied.into()),
+            _ => Err(RefusalCode::UnknownKey.into()),
+        }
+    }
+}
+
+fn what(request: &Request) -> Value {
+    let hex = |bytes: &[u8]| format!("0x{}", hex::encode(bytes));
+    match request {
+        Request::SignTransaction { key, payload } => json!([key, hex(payload)]),
+        Request::SignMessage { key, message } => json!([key, hex(message)]),
+        Request::SignTypedData { key, typed_data } => {
+            json!([key, String::from_utf8(typed_data.to_vec()).unwrap()])
+        }
+        Request::SignAuthorization { key, chain_id, address, nonce } => {
+            json!([key, chain_id, address, nonce])
+        }
+        Request::SignDigest { key, digest } => json!([key, digest]),
+        _ => Value::Null,
     }
 }

@@ -3,22 +3,23 @@
 //! Byte strings are 0x-hex unless said otherwise; documents and claims are base64, since they are
 //! handed on as files. `claims_decoded` is for people: a verifier hashes the claims' bytes.
 
+pub(super) mod sign;
+
+use super::caller::{asserted, caller};
 use super::problem::Problem;
-use super::{App, Peer, query, read_body};
-use crate::appliance::{Appliance, Caller};
-use crate::ethereum::{TransactionRequest, fields};
+use super::{App, PathText, Peer, query, read_body};
+use crate::appliance::Appliance;
+use crate::ethereum::fields;
 use crate::link::Situation;
-use alloy_primitives::FixedBytes;
 use axum::body::Body;
-use axum::extract::{Extension, Path, RawQuery, State};
+use axum::extract::{Extension, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use http::{HeaderValue, StatusCode, header};
 use nitro_signer_shared::claims::{Claims, KeyClaims};
 use nitro_signer_shared::json::{self, FieldError, Object};
-use nitro_signer_shared::message::{KeyInfo, SignedTransaction};
-use nitro_signer_shared::proof::ClientProof;
+use nitro_signer_shared::message::KeyInfo;
 use nitro_signer_shared::refusal::{Refusal, RefusalCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -54,7 +55,7 @@ pub(super) fn status_json(appliance: &Appliance, situation: Situation) -> Value 
 
 pub(super) async fn status(State(app): State<App>) -> Response {
     let situation = app.appliance.fresh_situation().await;
-    answer(StatusCode::OK, &status_json(&app.appliance, situation))
+    answer(StatusCode::OK, status_json(&app.appliance, situation).to_string())
 }
 
 pub(super) async fn create_vault(
@@ -63,7 +64,7 @@ pub(super) async fn create_vault(
     body: Body,
 ) -> Answer {
     let mut object = json::read_object(&read_body(body).await?)?;
-    let caller = caller(peer, &mut object)?;
+    let caller = caller(peer, &mut object).map_err(Refusal::from)?;
     object.finish().map_err(Refusal::from)?;
     let appliance = app.appliance.clone();
     // A task of its own: a client that leaves must not stop between making and storing.
@@ -71,11 +72,12 @@ pub(super) async fn create_vault(
     let manifest = app.appliance.manifest();
     Ok(answer(
         StatusCode::CREATED,
-        &json!({
+        json!({
             "deployment": manifest.deployment,
             "vault": manifest.vault,
             "state": state.as_str(),
-        }),
+        })
+        .to_string(),
     ))
 }
 
@@ -89,17 +91,18 @@ pub(super) async fn list_keys(
     let after = after.map_err(Refusal::from)?;
     let (keys, more) = app.appliance.keys(asserted(peer), after).await?;
     let keys: Vec<Value> = keys.iter().map(key_json).collect();
-    Ok(answer(StatusCode::OK, &json!({ "keys": keys, "more": more })))
+    Ok(answer(StatusCode::OK, json!({ "keys": keys, "more": more }).to_string()))
 }
 
 pub(super) async fn show_key(
     State(app): State<App>,
     Extension(peer): Extension<Peer>,
-    Path(address): Path<String>,
+    PathText(address): PathText,
 ) -> Answer {
-    let address = fields::address_text("the address", &address).map_err(Refusal::from)?;
+    let address = fields::address_text("the address", &address.unwrap_or_default());
+    let address = address.map_err(Refusal::from)?;
     let key = app.appliance.key(asserted(peer), address).await?;
-    Ok(answer(StatusCode::OK, &key_json(&key)))
+    Ok(answer(StatusCode::OK, key_json(&key).to_string()))
 }
 
 pub(super) async fn create_key(
@@ -108,7 +111,7 @@ pub(super) async fn create_key(
     body: Body,
 ) -> Answer {
     let mut object = json::read_object(&read_body(body).await?)?;
-    let caller = caller(peer, &mut object)?;
+    let caller = caller(peer, &mut object).map_err(Refusal::from)?;
     let labels = labels(&mut object).map_err(Refusal::from)?;
     let nonce = object.require("nonce").and_then(|v| fields::bytes("nonce", v));
     let nonce = nonce.map_err(Refusal::from)?.to_vec();
@@ -117,29 +120,14 @@ pub(super) async fn create_key(
     let created = finish(async move { appliance.create_key(caller, labels, nonce).await }).await?;
     Ok(answer(
         StatusCode::CREATED,
-        &json!({
+        json!({
             "address": created.address,
             "record_id": created.record_id,
             "record": BASE64_STANDARD.encode(&created.record),
             "attestation": attested::<KeyClaims>(&created.document, &created.claims),
-        }),
+        })
+        .to_string(),
     ))
-}
-
-pub(super) async fn sign_transaction(
-    State(app): State<App>,
-    Extension(peer): Extension<Peer>,
-    body: Body,
-) -> Answer {
-    let mut object = json::read_object(&read_body(body).await?)?;
-    let caller = caller(peer, &mut object)?;
-    let transaction = object.require("transaction").and_then(|v| v.object("transaction"));
-    let transaction = transaction.map_err(Refusal::from)?;
-    object.finish().map_err(Refusal::from)?;
-    let request = TransactionRequest::read(transaction, None)?;
-    let payload = request.transaction.signing_payload();
-    let signed = app.appliance.sign_transaction(caller, request.from, payload).await?;
-    Ok(answer(StatusCode::OK, &signed_json(&signed)))
 }
 
 pub(super) async fn attestation(
@@ -152,7 +140,7 @@ pub(super) async fn attestation(
     let nonce = hex::decode(nonce.strip_prefix("0x").unwrap_or(nonce))
         .map_err(|_| RefusalCode::InvalidNonce)?;
     let made = app.appliance.attest(asserted(peer), nonce).await?;
-    Ok(answer(StatusCode::OK, &attested::<Claims>(&made.document, &made.claims)))
+    Ok(answer(StatusCode::OK, attested::<Claims>(&made.document, &made.claims).to_string()))
 }
 
 fn attested<C: DeserializeOwned + Serialize>(document: &[u8], claims: &[u8]) -> Value {
@@ -167,47 +155,12 @@ fn attested<C: DeserializeOwned + Serialize>(document: &[u8], claims: &[u8]) -> 
 fn key_json(key: &KeyInfo) -> Value {
     json!({
         "address": key.address,
+        "public_key": key.public_key,
         "origin": key.origin.as_str(),
         "created": key.created,
         "creator": key.creator,
         "labels": key.labels,
     })
-}
-
-fn signed_json(signed: &SignedTransaction) -> Value {
-    json!({
-        "raw": format!("0x{}", hex::encode(&signed.raw)),
-        "transaction_hash": signed.transaction_hash,
-        "signing_hash": signed.signing_hash,
-        "r": signed.r,
-        "s": signed.s,
-        "y_parity": u8::from(signed.y_parity),
-    })
-}
-
-fn asserted(peer: Peer) -> Caller {
-    Caller { asserted: peer.0, proofs: Vec::new() }
-}
-
-/// The caller by its certificate and, if the body has one, its proof.
-fn caller(peer: Peer, object: &mut Object) -> Result<Caller, Refusal> {
-    let mut caller = asserted(peer);
-    if let Some(value) = object.take("proof") {
-        let mut proof = value.object("proof")?;
-        caller.proofs.push(ClientProof {
-            request_id: fields::b256("proof.request_id", proof.require("request_id")?)?,
-            expiry: proof.require("expiry")?.integer("proof.expiry")?,
-            signature: signature(proof.require("signature")?)?,
-        });
-        proof.finish()?;
-    }
-    Ok(caller)
-}
-
-fn signature(value: json::Value) -> Result<FixedBytes<65>, FieldError> {
-    let bytes = fields::bytes("proof.signature", value)?;
-    FixedBytes::try_from(bytes.as_ref())
-        .map_err(|_| FieldError("proof.signature must be 65 bytes: r, s and v".to_owned()))
 }
 
 fn labels(object: &mut Object) -> Result<BTreeMap<String, String>, FieldError> {
@@ -222,8 +175,9 @@ async fn finish<T: Send + 'static>(
     tokio::spawn(work).await.unwrap_or_else(|_| Err(RefusalCode::Internal.into()))
 }
 
-fn answer(status: StatusCode, body: &Value) -> Response {
-    let mut response = (status, body.to_string()).into_response();
+/// An answer of this JSON text.
+fn answer(status: StatusCode, body: String) -> Response {
+    let mut response = (status, body).into_response();
     response
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
