@@ -101,6 +101,35 @@ async fn tools_without_a_certificate_call_through_the_proxy() {
 }
 
 #[tokio::test]
+async fn the_proxy_proves_each_call_that_signs() {
+    let stage = Stage::ready().await;
+    let key = stage.store().with_file_name("proof.key");
+    std::fs::write(&key, "46".repeat(32)).unwrap();
+    let manifest = stage.store().with_file_name("manifest.cbor");
+    let (key, manifest) = (key.to_str().unwrap(), manifest.to_str().unwrap());
+    let arguments =
+        ["--listen", "127.0.0.1:0", "--client-key", key, "--manifest", manifest, "--chain", "5"];
+    let proxy = Proxy::start(&stack(&stage), &arguments).await;
+    let call = |method: &str, params: Value| json!({ "jsonrpc": "2.0", "id": 5, "method": method, "params": params });
+    let transaction = json!({
+        "from": crate::FROM, "to": crate::FROM, "nonce": "0x1", "gas": "0x5208", "gasPrice": "0x1",
+    });
+    let sign = call("eth_sign", json!([crate::FROM, "0x48"]));
+    for (body, name) in [
+        (sign.clone(), "SignMessage"),
+        (call("eth_signTransaction", json!([transaction])), "SignTransaction"),
+        (json!([call("eth_accounts", json!([])), sign]), "SignMessage"),
+    ] {
+        let stream = TcpStream::connect(proxy.address()).await.unwrap();
+        let (status, answer) = post(stream, "/", ("host", "localhost"), &body).await;
+        assert_eq!(status, 200, "{answer}");
+        let (signed, _, proofs) = stage.signed();
+        assert_eq!((signed, proofs), (name, 1), "{answer}");
+    }
+    proxy.end().await;
+}
+
+#[tokio::test]
 async fn a_socket_serves_its_owner_and_is_removed_at_the_end() {
     let stage = Stage::ready().await;
     let path = stage.store().with_file_name("proxy.sock");

@@ -116,5 +116,5 @@ fn mismatch(error: CheckError) -> Failure {
 
 /// An address on the command line.
 fn address(text: &str) -> Result<Address, FieldError> {
-    fields::address_text("the address", text)
+    fields::address_text("it", text)
 }
