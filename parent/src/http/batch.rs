@@ -21,6 +21,8 @@ const MAX_ANSWER: usize = 16 * 1_048_576;
 pub(super) struct Batch(Vec<Value>);
 
 impl Batch {
+    /// Counts the items before any is worked on.
+    ///
     /// # Errors
     /// [`RefusalCode::MalformedRequest`] if there is none, [`RefusalCode::TooLarge`].
     pub(super) fn of(items: Vec<Value>) -> Result<Self, Refusal> {
@@ -42,7 +44,7 @@ impl Batch {
     where
         F: Future<Output = Item>,
     {
-        let more_places = places.some(MAX_IN_FLIGHT - 1);
+        let more_places = places.some(self.0.len().min(MAX_IN_FLIGHT).saturating_sub(1));
         let answers = stream::iter(self.0).map(answer).buffered(1 + more_places.len());
         let mut answers = std::pin::pin!(answers);
         let mut array = String::from("[");
@@ -125,6 +127,20 @@ mod tests {
         assert_eq!(measured(&places).await, (expected.clone(), 1));
         drop(taken);
         assert_eq!(measured(&places).await, (expected, MAX_IN_FLIGHT));
+    }
+
+    #[tokio::test]
+    async fn a_short_batch_takes_few_places() {
+        let places = Places::default();
+        let all = places.some(usize::MAX).len();
+        let free = AtomicUsize::new(0);
+        let work = async |_| {
+            free.store(places.some(usize::MAX).len(), Ordering::SeqCst);
+            item(String::new())
+        };
+        let batch = Batch::of(numbers(3)).unwrap_or(Batch(Vec::new()));
+        batch.answer(&places, work).await;
+        assert_eq!(free.into_inner(), all - 2);
     }
 
     #[tokio::test]

@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn what_is_wrong_in_a_proof_is_named() {
         let check = |text: &str, word: &str| {
-            let error = read(text).err().expect("is refused").to_string();
+            let error = read(text).expect_err("is refused").to_string();
             assert!(error.contains(word), "{text}: {error}");
         };
         let (id, signature) =

@@ -25,6 +25,7 @@ pub(crate) use tls::{TlsError, certificates, private_key, server_config};
 use crate::appliance::Appliance;
 use crate::http::limits::{Places, within_limits};
 use crate::http::problem::Problem;
+use crate::http::rest::sign::Kind;
 use axum::Router;
 use axum::extract::{FromRequestParts, Path};
 use axum::middleware;
@@ -83,11 +84,11 @@ fn client_routes() -> Vec<(&'static str, MethodRouter<App>)> {
         ("/v1/vaults", post(rest::create_vault)),
         ("/v1/keys", get(rest::list_keys).post(rest::create_key)),
         ("/v1/keys/{address}", get(rest::show_key)),
-        ("/v1/transactions", post(rest::sign::transaction)),
-        ("/v1/messages", post(rest::sign::message_route)),
-        ("/v1/typed-data", post(rest::sign::typed_data)),
-        ("/v1/authorizations", post(rest::sign::authorization)),
-        ("/v1/digests", post(rest::sign::digest)),
+        ("/v1/transactions", rest::sign::route(Kind::Transaction)),
+        ("/v1/messages", rest::sign::route(Kind::Message)),
+        ("/v1/typed-data", rest::sign::route(Kind::TypedData)),
+        ("/v1/authorizations", rest::sign::route(Kind::Authorization)),
+        ("/v1/digests", rest::sign::route(Kind::Digest)),
         ("/v1/batch", post(rest::sign::batch)),
         ("/v1/attestation", get(rest::attestation)),
         ("/openapi.json", get(openapi::serve)),
@@ -116,3 +117,20 @@ pub(crate) struct Outcome(pub(crate) RefusalCode);
 /// The route or JSON-RPC method, left on the response for the metrics.
 #[derive(Clone, Copy)]
 pub(crate) struct Served(pub(crate) &'static str);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::limits::route_name;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_route_has_a_name_in_the_metrics() {
+        let names: BTreeSet<_> =
+            client_routes().into_iter().map(|(path, _)| route_name(path)).collect();
+        assert!(!names.contains("none"), "{names:?}");
+        // Both of JSON-RPC's have one name; a name of its own follows from the method.
+        assert_eq!(names.len(), client_routes().len() - 1, "{names:?}");
+        assert_eq!(route_name("/v2/keys"), "none");
+    }
+}

@@ -95,8 +95,8 @@ async fn an_authorization_comes_back_as_an_item_of_a_transactions_list() {
     {
         let (_, answer) = stage.post(path, &call("signer_signAuthorization", asked(chain))).await;
         let expected_answer = json!({
-            "chainId": chain, "address": TO, "nonce": "0x7", "yParity": "0x1",
-            "r": format!("0x4{}", "04".repeat(31)), "s": format!("0x5{}", "05".repeat(31)),
+            "chainId": expected, "address": TO, "nonce": 7, "yParity": 1,
+            "r": word("04"), "s": word("05"), "signature": signature(),
         });
         assert_eq!(answer["result"], expected_answer, "{answer}");
         let reached = ("SignAuthorization", json!([FROM, expected, TO, 7]), 0);
@@ -464,6 +464,16 @@ async fn a_key_is_shown_with_its_public_key() {
     let public_key = json!(format!("0x{}", "22".repeat(64)));
     assert_eq!(stage.get("/v1/keys").await.1["keys"][0]["public_key"], public_key);
     assert_eq!(stage.get(&format!("/v1/keys/{FROM}")).await.1["public_key"], public_key);
+}
+
+#[tokio::test]
+async fn a_listing_of_every_key_goes_through_every_page() {
+    let stage = Stage::ready().await;
+    stage.two_pages();
+    let (_, answer) = stage.post("/", &call("eth_accounts", json!([]))).await;
+    assert_eq!(answer["result"], json!([FROM, DENIED]));
+    let (_, keys) = stage.get("/api/v1/eth1/publicKeys").await;
+    assert_eq!(keys, json!([format!("0x{}", "22".repeat(64)), format!("0x{}", "32".repeat(64))]));
 }
 
 #[tokio::test]

@@ -44,6 +44,8 @@ struct Enclave {
     pause: Duration,
     /// How many batches of records are refused before one is accepted.
     busy_loads: u32,
+    /// Whether a second page has another key.
+    two_pages: bool,
 }
 
 pub(crate) struct Stage {
@@ -163,6 +165,11 @@ impl Stage {
     /// Makes the enclave too busy for this many batches of records.
     pub(crate) fn refuse_loads(&self, count: u32) {
         self.enclave.lock().unwrap().busy_loads = count;
+    }
+
+    /// Gives the enclave a second key, on a page of its own.
+    pub(crate) fn two_pages(&self) {
+        self.enclave.lock().unwrap().two_pages = true;
     }
 
     pub(crate) fn store(&self) -> PathBuf {
@@ -478,16 +485,19 @@ impl Enclave {
                 claims: ByteBuf::from(b"claims"),
             })),
             Request::ListKeys { after } => {
-                let key = KeyInfo {
-                    public_key: [0x22; 64].into(),
+                let another = Address::repeat_byte(0x99);
+                let held = [Some(address), self.two_pages.then_some(another)];
+                let next = held.into_iter().flatten().find(|held| after < Some(*held));
+                let keys = next.map(|address| KeyInfo {
+                    public_key: [address[0].wrapping_mul(2); 64].into(),
                     address,
                     origin: Origin::Generated,
                     created: 1,
                     creator: "ops".to_owned(),
                     labels: Default::default(),
-                };
-                let keys = if after < Some(address) { vec![key] } else { Vec::new() };
-                Ok(Response::Keys { keys, more: false })
+                });
+                let more = self.two_pages && next == Some(address);
+                Ok(Response::Keys { keys: keys.into_iter().collect(), more })
             }
             Request::Attest { .. } => Ok(Response::Attestation(Attestation {
                 document: ByteBuf::from(b"a document"),

@@ -171,18 +171,16 @@ fn authorization_request() -> Value {
 }
 
 fn authorization() -> Value {
-    let quantity = |digits: usize| json!({ "type": "string", "pattern": format!("^0x(0|[1-9a-f][0-9a-f]{{0,{digits}}})$") });
     let mut schema = all(&json!({
-        "chainId": quantity(15),
+        "chainId": named("Uint64"),
         "address": named("Address"),
-        "nonce": quantity(15),
-        "yParity": { "enum": ["0x0", "0x1"] },
-        "r": quantity(63),
-        "s": quantity(63),
+        "nonce": named("Uint64"),
+        "yParity": named("Parity"),
+        "r": named("Hash"),
+        "s": named("Hash"),
+        "signature": named("Signature"),
     }));
-    schema["description"] = json!(
-        "An item of a transaction's authorizationList as the execution APIs write it. ethers \
-         takes {...it, signature: it}; viem wants chainId, nonce and yParity as numbers."
-    );
+    schema["description"] =
+        json!("A signed authorization as ethers and viem take it in an `authorizationList`.");
     schema
 }

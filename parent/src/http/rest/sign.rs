@@ -15,6 +15,7 @@ use crate::http::{caller, problem, query};
 use alloy_primitives::Address;
 use axum::body::Body;
 use axum::extract::{Extension, RawQuery, State};
+use axum::routing::{MethodRouter, post};
 use http::StatusCode;
 use nitro_signer_shared::json::{self, FieldError, Object};
 use nitro_signer_shared::message::{SignedHash, SignedTransaction};
@@ -42,46 +43,16 @@ impl Kind {
     ];
 }
 
-pub(in crate::http) async fn transaction(
-    State(app): State<App>,
-    Extension(peer): Extension<Peer>,
-    RawQuery(raw): RawQuery,
-    body: Body,
-) -> Answer {
-    let form = query::sidecar(&query::read(raw.as_deref(), &["sidecar"])?)?;
-    single(app, peer, body, Kind::Transaction, form).await
-}
-
-pub(in crate::http) async fn message_route(
-    State(app): State<App>,
-    Extension(peer): Extension<Peer>,
-    body: Body,
-) -> Answer {
-    single(app, peer, body, Kind::Message, SidecarForm::default()).await
-}
-
-pub(in crate::http) async fn typed_data(
-    State(app): State<App>,
-    Extension(peer): Extension<Peer>,
-    body: Body,
-) -> Answer {
-    single(app, peer, body, Kind::TypedData, SidecarForm::default()).await
-}
-
-pub(in crate::http) async fn authorization(
-    State(app): State<App>,
-    Extension(peer): Extension<Peer>,
-    body: Body,
-) -> Answer {
-    single(app, peer, body, Kind::Authorization, SidecarForm::default()).await
-}
-
-pub(in crate::http) async fn digest(
-    State(app): State<App>,
-    Extension(peer): Extension<Peer>,
-    body: Body,
-) -> Answer {
-    single(app, peer, body, Kind::Digest, SidecarForm::default()).await
+/// The route that signs one thing of this kind. A transaction's query names the form of its blobs.
+pub(in crate::http) fn route(kind: Kind) -> MethodRouter<App> {
+    let handle = move |State(app): State<App>,
+                       Extension(peer): Extension<Peer>,
+                       RawQuery(raw): RawQuery,
+                       body: Body| async move {
+        let raw = raw.filter(|_| kind == Kind::Transaction);
+        single(app, peer, body, kind, sidecar(raw.as_deref())?).await
+    };
+    post(handle)
 }
 
 pub(in crate::http) async fn batch(
@@ -90,7 +61,7 @@ pub(in crate::http) async fn batch(
     RawQuery(raw): RawQuery,
     body: Body,
 ) -> Answer {
-    let form = query::sidecar(&query::read(raw.as_deref(), &["sidecar"])?)?;
+    let form = sidecar(raw.as_deref())?;
     let mut object = json::read_object(&read_body(body).await?)?;
     let requests = object.require("requests").and_then(|v| v.array("requests"));
     let requests = requests.map_err(Refusal::from)?;
@@ -117,6 +88,10 @@ async fn single(app: App, peer: Peer, body: Body, kind: Kind, form: SidecarForm)
     let caller = caller::caller(peer, &mut object).map_err(Refusal::from)?;
     let signed = sign(&app, caller, kind, object, form).await?;
     Ok(answer(StatusCode::OK, signed.to_string()))
+}
+
+fn sidecar(raw: Option<&str>) -> Result<SidecarForm, Refusal> {
+    query::sidecar(&query::read(raw, &["sidecar"])?)
 }
 
 /// One item's name for the metrics and what became of it.
