@@ -1,10 +1,10 @@
 //! The HTTPS client of the command line: one request, one connection, TLS 1.3.
 
 use super::output::Failure;
-use crate::exchange::exchange;
+use crate::exchange::{ExchangeError, exchange};
 use crate::http::{certificates, private_key};
 use http::header::{CONTENT_TYPE, HOST};
-use http::{Method, Request, Uri};
+use http::{Method, Request, Response, Uri};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use rustls::pki_types::ServerName;
@@ -17,9 +17,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use zeroize::Zeroizing;
 
-/// The longest answer: a page of 1,000 keys with every label.
-const MAX_ANSWER: usize = 8 * 1_048_576;
+/// The longest answer: that to a batch, which the server keeps to 16 MiB.
+const MAX_ANSWER: usize = 17 * 1_048_576;
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 /// Above the server's own deadlines, so that its refusal arrives first.
 const DEADLINE: Duration = Duration::from_secs(330);
@@ -30,6 +31,19 @@ pub(super) struct Client {
     port: u16,
     tls: TlsConnector,
     name: ServerName<'static>,
+}
+
+/// Why the appliance gave no answer at all.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoAnswer {
+    #[error("the path is none")]
+    Path,
+    /// Nothing was sent.
+    #[error("{0}")]
+    Connect(String),
+    /// It is not known whether the request was carried out.
+    #[error(transparent)]
+    Exchange(#[from] ExchangeError),
 }
 
 /// A problem document (RFC 9457), as far as it is used.
@@ -90,17 +104,7 @@ impl Client {
         body: Option<&Value>,
     ) -> Result<T, Failure> {
         let body = Bytes::from(body.map(Value::to_string).unwrap_or_default());
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(HOST, format!("{}:{}", self.host, self.port))
-            .header(CONTENT_TYPE, "application/json")
-            .body(Full::new(body))
-            .map_err(|e| Failure::usage(e.to_string()))?;
-        let connecting = tokio::time::timeout(CONNECT_DEADLINE, self.connect()).await;
-        let stream = connecting.map_err(|_| self.unreachable(&"no connection in time"))??;
-        let answer = exchange(stream, request, MAX_ANSWER, DEADLINE).await;
-        let answer = answer.map_err(|e| self.unreachable(&e))?;
+        let answer = self.send(method, path, body).await.map_err(|e| self.unreachable(&e))?;
         if answer.status().is_success() {
             return serde_json::from_slice(answer.body())
                 .map_err(|_| Failure::mismatch("the answer is not of the known form"));
@@ -116,14 +120,38 @@ impl Client {
         }
     }
 
-    async fn connect(&self) -> Result<tokio_rustls::client::TlsStream<TcpStream>, Failure> {
-        let stream = TcpStream::connect((self.host.as_str(), self.port)).await;
-        let stream = stream.map_err(|e| self.unreachable(&e))?;
-        let stream = self.tls.connect(self.name.clone(), stream).await;
-        stream.map_err(|e| self.unreachable(&e))
+    /// Sends one request and hands back whatever is answered.
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Response<Zeroizing<Vec<u8>>>, NoAnswer> {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(HOST, format!("{}:{}", self.host, self.port))
+            .header(CONTENT_TYPE, "application/json")
+            .body(Full::new(body))
+            .map_err(|_| NoAnswer::Path)?;
+        let connecting = tokio::time::timeout(CONNECT_DEADLINE, self.connect()).await;
+        let stream = connecting
+            .unwrap_or_else(|_| Err(std::io::Error::other("no connection in time")))
+            .map_err(|e| NoAnswer::Connect(e.to_string()))?;
+        Ok(exchange(stream, request, MAX_ANSWER, DEADLINE).await?)
+    }
+
+    /// The appliance's address.
+    pub(super) fn url(&self) -> String {
+        format!("https://{}:{}", self.host, self.port)
+    }
+
+    async fn connect(&self) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
+        let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
+        self.tls.connect(self.name.clone(), stream).await
     }
 
     fn unreachable(&self, why: &dyn std::fmt::Display) -> Failure {
-        Failure::unreachable(format!("https://{}:{}: {why}", self.host, self.port))
+        Failure::unreachable(format!("{}: {why}", self.url()))
     }
 }

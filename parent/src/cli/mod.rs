@@ -10,6 +10,7 @@ mod key;
 mod manifest;
 mod output;
 mod proof;
+mod proxy;
 mod serve;
 mod sign;
 mod status;
@@ -49,6 +50,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Serve(serve::Serve),
+    Proxy(proxy::Proxy),
     Status(status::Status),
     #[command(subcommand)]
     Vault(vault::Vault),
@@ -89,17 +91,19 @@ impl Arguments {
         let runtime = runtime.map_err(|e| Failure::usage(e.to_string()))?;
         let stack = connection::Stack::find(self.stack)?;
         let working = async {
-            match self.command {
+            let report = match self.command {
                 Command::Serve(_) => Ok(Report::default()),
+                Command::Proxy(proxy) => return proxy.run(&stack).await.map(|()| None),
                 Command::Status(status) => status.run(&stack).await,
                 Command::Vault(vault) => vault.run(&stack).await,
                 Command::Key(key) => key.run(&stack).await,
                 Command::Sign(sign) => sign.run(&stack).await,
                 Command::Attestation(attestation) => attestation.run(&stack).await,
                 Command::Manifest(manifest) => manifest.run(),
-            }
+            };
+            report.map(Some)
         };
-        runtime.block_on(working).map(Some)
+        runtime.block_on(working)
     }
 }
 

@@ -51,12 +51,32 @@ pub(crate) fn padded_quantity_or_integer(name: &str, value: Value) -> Result<U25
     }
 }
 
+/// `true` or `false`.
+pub(crate) fn boolean(name: &str, value: Value) -> Result<bool, FieldError> {
+    match value {
+        Value::Bool(value) => Ok(value),
+        _ => wrong(name, "true or false"),
+    }
+}
+
 /// A byte string of any length.
 pub(crate) fn bytes(name: &str, value: Value) -> Result<Bytes, FieldError> {
     let text = value.string(name)?;
     match text.strip_prefix("0x").map(hex::decode) {
         Some(Ok(bytes)) => Ok(bytes.into()),
         _ => wrong(name, "bytes: 0x and an even number of hex digits"),
+    }
+}
+
+/// A byte string of this length, which is seen before anything is decoded.
+pub(crate) fn bytes_of_length(
+    name: &str,
+    value: Value,
+    length: usize,
+) -> Result<Bytes, FieldError> {
+    match value {
+        Value::String(text) if text.len() == 2 + 2 * length => bytes(name, Value::String(text)),
+        _ => wrong(name, &format!("{length} bytes: 0x and {} hex digits", 2 * length)),
     }
 }
 
@@ -138,6 +158,17 @@ mod tests {
         check(&good[..41], false);
         check(&good[2..], false);
         check("0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAeg", false);
+    }
+
+    #[test]
+    fn bytes_of_a_length_have_that_length() {
+        let check = |given: &str, good: bool| {
+            assert_eq!(bytes_of_length("proof", text(given), 2).is_ok(), good, "{given}");
+        };
+        check("0x00ff", true);
+        for bad in ["0x00", "0x00ff00", "0x00fz", "000000", "0x00f"] {
+            check(bad, false);
+        }
     }
 
     #[test]

@@ -5,15 +5,19 @@
 //! module refuses, it refuses so that the caller hears which field is wrong.
 
 mod authorization;
+mod blobs;
 pub(crate) mod fields;
 mod message;
+mod payload;
 mod request;
 pub(crate) mod signature;
 mod signed;
 mod typed_data;
 
 pub(crate) use authorization::{AuthorizationRequest, Names};
+pub use blobs::{MAX_BLOBS, Sidecar, SidecarForm};
 pub(crate) use message::message;
+pub(crate) use payload::{AnsweredSignature, CheckedSignature, Payload};
 pub use request::TransactionRequest;
 pub use signed::{CheckError, CheckedTransaction};
 pub(crate) use typed_data::TypedDataText;
@@ -33,7 +37,8 @@ pub enum UnsignedTransaction {
 
 impl UnsignedTransaction {
     /// The transaction as it is hashed for signing: `type || rlp(fields)` (EIP-2718), or for a
-    /// legacy one `rlp(nonce, …, data, chainId, 0, 0)` (EIP-155).
+    /// legacy one `rlp(nonce, …, data, chainId, 0, 0)` (EIP-155), or without replay protection
+    /// `rlp(nonce, …, data)`.
     #[must_use]
     pub fn signing_payload(&self) -> Vec<u8> {
         match self {

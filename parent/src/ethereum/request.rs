@@ -4,7 +4,8 @@
 //! any field that the type does not have. An absent `value` is zero and absent `data` is empty,
 //! as in every client; `null` counts as absent, since Go clients write it so.
 
-use super::{UnsignedTransaction, fields};
+use super::blobs::GivenBlobs;
+use super::{Sidecar, SidecarForm, UnsignedTransaction, fields};
 use alloy_consensus::{TxEip1559, TxEip2930, TxEip4844, TxEip7702, TxLegacy};
 use alloy_eips::eip2930::{AccessList, AccessListItem};
 use alloy_eips::eip7702::{Authorization, SignedAuthorization};
@@ -20,34 +21,98 @@ pub struct TransactionRequest {
     pub from: Address,
     /// What it is to sign.
     pub transaction: UnsignedTransaction,
+    /// What goes to the network with it and is not signed: only with a blob transaction, and only
+    /// if it was given.
+    pub sidecar: Option<Sidecar>,
 }
 
 impl TransactionRequest {
+    /// Reads eth_signTransaction's object, blobs in [`SidecarForm::default`]; see
+    /// [`TransactionRequest::read_in_form`].
+    ///
+    /// # Errors
+    /// As [`TransactionRequest::read_in_form`].
+    pub fn read(object: Object, chain: Option<u64>) -> Result<Self, Refusal> {
+        Self::read_in_form(object, chain, SidecarForm::default())
+    }
+
     /// Reads eth_signTransaction's object. `chain` is the chain of the endpoint, if it has one:
-    /// an absent chain id is then that chain's, and another one is refused.
+    /// an absent chain id is then that chain's, and another one is refused. Without a chain and
+    /// with `"unprotected": true` a legacy transaction holds on every chain (no EIP-155). Blobs
+    /// must have the proofs of `form`.
     ///
     /// # Errors
     /// [`RefusalCode::InvalidTransaction`], [`RefusalCode::UnsupportedTransaction`],
-    /// [`RefusalCode::WrongChain`] or [`RefusalCode::TooLarge`]; the detail names the field.
-    pub fn read(mut object: Object, chain: Option<u64>) -> Result<Self, Refusal> {
+    /// [`RefusalCode::WrongChain`], [`RefusalCode::InvalidBlobs`],
+    /// [`RefusalCode::BlobProofsMissing`] or [`RefusalCode::TooLarge`]; the detail names the field.
+    pub fn read_in_form(
+        mut object: Object,
+        chain: Option<u64>,
+        form: SidecarForm,
+    ) -> Result<Self, Refusal> {
         let invalid = |e: FieldError| e.refuse(RefusalCode::InvalidTransaction);
         let chain_id = chain_id(&mut object, chain)?;
         let kind = kind(&mut object)?;
         let from = object.require("from").and_then(|v| fields::address("from", v));
         let from = from.map_err(invalid)?;
-        let transaction = Fields { object, chain_id }.read(kind).map_err(invalid)?;
+        // In another type they are left where they are, as fields that it does not have.
+        let given = if kind == Kind::Blob { GivenBlobs::take(&mut object)? } else { None };
+        let hashes = given.as_ref().map(GivenBlobs::versioned_hashes);
+        let fields = Fields { object, chain_id, hashes };
+        let transaction = fields.read(kind).map_err(invalid)?;
+        let sidecar = match (given, &transaction) {
+            (Some(given), UnsignedTransaction::Eip4844(tx)) => {
+                Some(given.fit(&tx.blob_versioned_hashes, form)?)
+            }
+            _ => None,
+        };
         if transaction.signing_payload().len() > MAX_TRANSACTION {
             let detail = format!("a transaction may have {MAX_TRANSACTION} bytes");
             return Err(Refusal::new(RefusalCode::TooLarge, detail));
         }
-        Ok(Self { from, transaction })
+        Ok(Self { from, transaction, sidecar })
+    }
+
+    /// What the caller sends to the network: `raw` (EIP-2718), with the sidecar around it if the
+    /// request had one.
+    #[must_use]
+    pub fn finish(&self, raw: &[u8]) -> Vec<u8> {
+        self.sidecar.as_ref().map_or_else(|| raw.to_vec(), |sidecar| sidecar.assemble(raw))
+    }
+
+    /// The other way round: `raw` out of what [`TransactionRequest::finish`] made for this very
+    /// request, `None` if it is not that.
+    #[must_use]
+    pub fn unfinish(&self, finished: &[u8]) -> Option<Vec<u8>> {
+        match &self.sidecar {
+            None => Some(finished.to_vec()),
+            Some(sidecar) => sidecar.disassemble(finished),
+        }
     }
 }
 
-fn chain_id(object: &mut Object, endpoint: Option<u64>) -> Result<u64, Refusal> {
+/// The chain the transaction holds on; `None` only if the caller says that it is to be every
+/// chain.
+fn chain_id(object: &mut Object, endpoint: Option<u64>) -> Result<Option<u64>, Refusal> {
+    let invalid = |e: FieldError| e.refuse(RefusalCode::InvalidTransaction);
+    let unprotected =
+        object.take("unprotected").map_or(Ok(false), |v| fields::boolean("unprotected", v));
+    let unprotected = unprotected.map_err(invalid)?;
     let given = object.take("chainId").map(|v| fields::quantity_u64("chainId", v)).transpose();
-    let given = given.map_err(|e| e.refuse(RefusalCode::InvalidTransaction))?;
-    match (given, endpoint) {
+    match (given.map_err(invalid)?, endpoint) {
+        (given, None) if unprotected => match given {
+            None => Ok(None),
+            Some(_) => Err(Refusal::new(
+                RefusalCode::InvalidTransaction,
+                "unprotected stands beside chainId; give one or the other",
+            )),
+        },
+        (_, Some(endpoint)) if unprotected => {
+            let detail = format!(
+                "an unprotected transaction holds on every chain, this endpoint serves {endpoint}"
+            );
+            Err(Refusal::new(RefusalCode::WrongChain, detail))
+        }
         (Some(given), Some(endpoint)) if given != endpoint => {
             let detail =
                 format!("the transaction is for chain {given}, this endpoint serves {endpoint}");
@@ -56,7 +121,7 @@ fn chain_id(object: &mut Object, endpoint: Option<u64>) -> Result<u64, Refusal> 
         (Some(0), _) => {
             Err(Refusal::new(RefusalCode::InvalidTransaction, "chainId 0 is no chain (EIP-155)"))
         }
-        (Some(id), _) | (None, Some(id)) => Ok(id),
+        (Some(id), _) | (None, Some(id)) => Ok(Some(id)),
         (None, None) => Err(Refusal::new(RefusalCode::InvalidTransaction, "chainId is missing")),
     }
 }
@@ -87,7 +152,7 @@ fn kind(object: &mut Object) -> Result<Kind, Refusal> {
     let has = |names: &[&str]| names.iter().any(|name| object.has(name));
     Ok(if has(&["authorizationList"]) {
         Kind::SetCode
-    } else if has(&["blobVersionedHashes", "maxFeePerBlobGas"]) {
+    } else if has(&["blobVersionedHashes", "maxFeePerBlobGas", "blobs"]) {
         Kind::Blob
     } else if has(&["maxFeePerGas", "maxPriorityFeePerGas"]) {
         Kind::DynamicFee
@@ -105,6 +170,9 @@ const NAMES: &[&str] = &[
     "maxPriorityFeePerGas",
     "maxFeePerBlobGas",
     "blobVersionedHashes",
+    "blobs",
+    "commitments",
+    "proofs",
     "accessList",
     "authorizationList",
 ];
@@ -112,7 +180,9 @@ const NAMES: &[&str] = &[
 /// The fields that are left once sender, type and chain are known.
 struct Fields {
     object: Object,
-    chain_id: u64,
+    chain_id: Option<u64>,
+    /// The versioned hashes that the sidecar gives, for a transaction that does not list them.
+    hashes: Option<Vec<B256>>,
 }
 
 impl Fields {
@@ -134,47 +204,50 @@ impl Fields {
     }
 
     fn legacy(&mut self) -> Result<TxLegacy, FieldError> {
+        let (to, input) = self.call_or_creation()?;
         Ok(TxLegacy {
-            chain_id: Some(self.chain_id),
+            chain_id: self.chain_id,
             nonce: self.u64("nonce")?,
             gas_price: self.u128("gasPrice")?,
             gas_limit: self.u64("gas")?,
-            to: self.recipient_or_creation()?,
+            to,
             value: self.value()?,
-            input: self.input()?,
+            input,
         })
     }
 
     fn access_list_kind(&mut self) -> Result<TxEip2930, FieldError> {
+        let (to, input) = self.call_or_creation()?;
         Ok(TxEip2930 {
-            chain_id: self.chain_id,
+            chain_id: self.chain()?,
             nonce: self.u64("nonce")?,
             gas_price: self.u128("gasPrice")?,
             gas_limit: self.u64("gas")?,
-            to: self.recipient_or_creation()?,
+            to,
             value: self.value()?,
             access_list: self.access_list()?,
-            input: self.input()?,
+            input,
         })
     }
 
     fn dynamic_fee(&mut self) -> Result<TxEip1559, FieldError> {
+        let (to, input) = self.call_or_creation()?;
         Ok(TxEip1559 {
-            chain_id: self.chain_id,
+            chain_id: self.chain()?,
             nonce: self.u64("nonce")?,
             gas_limit: self.u64("gas")?,
             max_fee_per_gas: self.u128("maxFeePerGas")?,
             max_priority_fee_per_gas: self.u128("maxPriorityFeePerGas")?,
-            to: self.recipient_or_creation()?,
+            to,
             value: self.value()?,
             access_list: self.access_list()?,
-            input: self.input()?,
+            input,
         })
     }
 
     fn blob(&mut self) -> Result<TxEip4844, FieldError> {
         Ok(TxEip4844 {
-            chain_id: self.chain_id,
+            chain_id: self.chain()?,
             nonce: self.u64("nonce")?,
             gas_limit: self.u64("gas")?,
             max_fee_per_gas: self.u128("maxFeePerGas")?,
@@ -190,7 +263,7 @@ impl Fields {
 
     fn set_code(&mut self) -> Result<TxEip7702, FieldError> {
         Ok(TxEip7702 {
-            chain_id: self.chain_id,
+            chain_id: self.chain()?,
             nonce: self.u64("nonce")?,
             gas_limit: self.u64("gas")?,
             max_fee_per_gas: self.u128("maxFeePerGas")?,
@@ -200,6 +273,13 @@ impl Fields {
             access_list: self.access_list()?,
             authorization_list: self.authorizations()?,
             input: self.input()?,
+        })
+    }
+
+    /// Every type but the first has a chain id.
+    fn chain(&self) -> Result<u64, FieldError> {
+        self.chain_id.ok_or_else(|| {
+            FieldError("unprotected is for legacy transactions only (type 0)".to_owned())
         })
     }
 
@@ -219,11 +299,16 @@ impl Fields {
         fields::address("to", self.object.require("to")?)
     }
 
-    fn recipient_or_creation(&mut self) -> Result<TxKind, FieldError> {
-        match self.object.take("to") {
-            None => Ok(TxKind::Create),
-            Some(value) => fields::address("to", value).map(TxKind::Call),
+    /// `to` and the data for it. Without `to` the data is the initcode of a new contract: a `to`
+    /// that was forgotten must not become a contract without code.
+    fn call_or_creation(&mut self) -> Result<(TxKind, Bytes), FieldError> {
+        let to = self.object.take("to").map(|v| fields::address("to", v)).transpose()?;
+        let input = self.input()?;
+        if to.is_none() && input.is_empty() {
+            let sentence = "a contract creation needs initcode in data; is to missing?";
+            return Err(FieldError(sentence.to_owned()));
         }
+        Ok((to.into(), input))
     }
 
     /// `data` and `input` are two names of one field; both may stand only if they are equal.
@@ -239,7 +324,10 @@ impl Fields {
 
     fn blob_hashes(&mut self) -> Result<Vec<B256>, FieldError> {
         let name = "blobVersionedHashes";
-        let items = self.object.require(name)?.array(name)?;
+        let Some(given) = self.object.take(name) else {
+            return self.hashes.take().ok_or_else(|| FieldError(format!("{name} is missing")));
+        };
+        let items = given.array(name)?;
         items.into_iter().map(|item| fields::b256(name, item)).collect()
     }
 

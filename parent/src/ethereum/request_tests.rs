@@ -51,6 +51,7 @@ fn the_type_follows_from_the_fields() {
     check(r#""gasPrice":"0x1","accessList":[]"#, 1);
     check(fees, 2);
     check(&format!(r#"{fees},"type":"0x2","gasPrice":null"#), 2);
+    check(&format!(r#"{fees},"blobs":null,"commitments":null,"proofs":null"#), 2);
     check(&format!(r#"{fees},"blobVersionedHashes":["{hash}"],"maxFeePerBlobGas":"0x1""#), 3);
     check(&format!(r#"{fees},"authorizationList":[{authorization}]"#), 4);
 }
@@ -111,6 +112,7 @@ fn what_contradicts_itself_is_refused() {
         RefusalCode::UnsupportedTransaction,
         "",
     );
+    refused(&format!(r#"{fees},"blobs":[]"#), None, RefusalCode::BlobProofsMissing, "commitments");
     let entry = format!(r#"{{"address":"{TO}","storageKeys":["0x01"]}}"#);
     refused(&format!(r#"{fees},"accessList":[{entry}]"#), None, invalid, "storageKeys");
 }
@@ -130,6 +132,51 @@ fn an_endpoint_serves_its_own_chain() {
     assert!(read(price, Some(5)).is_ok());
     assert!(read(&format!(r#"{price},"chainId":"0x5""#), Some(5)).is_ok());
     refused(&format!(r#"{price},"chainId":"0x6""#), Some(5), RefusalCode::WrongChain, "6");
+}
+
+/// The payload is the example of EIP-155 without its last three fields.
+#[test]
+fn an_unprotected_transaction_is_asked_for_by_name() {
+    let price = r#""gasPrice":"0x4a817c800","value":"0xde0b6b3a7640000""#;
+    for kind in ["", r#","type":0"#, r#","type":"0x0""#] {
+        let request = read(&format!(r#"{price},"unprotected":true{kind}"#), None).expect(kind);
+        assert_eq!(
+            hex::encode(request.transaction.signing_payload()),
+            "e9098504a817c800825208943535353535353535353535353535353535353535880de0b6b3a764000080"
+        );
+    }
+    let invalid = RefusalCode::InvalidTransaction;
+    let asked = format!(r#"{price},"unprotected":true"#);
+    refused(&asked, Some(1), RefusalCode::WrongChain, "endpoint");
+    refused(&format!(r#"{asked},"chainId":1"#), Some(1), RefusalCode::WrongChain, "endpoint");
+    refused(&format!(r#"{asked},"chainId":1"#), None, invalid, "beside chainId");
+    refused(&format!(r#"{asked},"type":1"#), None, invalid, "legacy");
+    refused(&format!(r#"{price},"unprotected":1"#), None, invalid, "unprotected");
+    refused(&format!(r#"{price},"unprotected":false"#), None, invalid, "chainId is missing");
+    assert!(read(&format!(r#"{price},"unprotected":false"#), Some(1)).is_ok());
+    let fees = r#""unprotected":true,"maxFeePerGas":"0x2","maxPriorityFeePerGas":"0x1""#;
+    refused(fees, None, invalid, "legacy");
+    refused(&format!(r#"{fees},"blobVersionedHashes":[]"#), None, invalid, "legacy");
+    refused(&format!(r#"{fees},"authorizationList":[]"#), None, invalid, "legacy");
+}
+
+#[test]
+fn a_contract_is_created_with_initcode_only() {
+    let fees = r#""maxFeePerGas":"0x2","maxPriorityFeePerGas":"0x1""#;
+    let create = |fields: &str| {
+        let text = format!(
+            r#"{{"from":"{FROM}","nonce":"0x9","gas":"0x5208","chainId":1,"value":"0x1",{fields}}}"#
+        );
+        TransactionRequest::read(read_object(text.as_bytes()).expect(&text), None)
+    };
+    for kind in [r#""gasPrice":"0x1""#, r#""gasPrice":"0x1","type":1"#, fees] {
+        for empty in ["", r#","data":"0x""#, r#","data":null,"to":null"#] {
+            let refusal = create(&format!("{kind}{empty}")).expect_err(kind);
+            assert_eq!(refusal.code, RefusalCode::InvalidTransaction);
+            assert!(refusal.detail.contains("needs initcode in data"), "{refusal}");
+        }
+        assert!(create(&format!(r#"{kind},"data":"0x00""#)).is_ok(), "{kind}");
+    }
 }
 
 #[test]

@@ -27,8 +27,12 @@ pub enum CheckError {
     OtherTransaction,
     #[error("the signature is not one that Ethereum accepts")]
     Signature,
-    #[error("the transaction is signed by {0}, not by the key that was asked")]
+    #[error("it is signed by {0}, not by the key that was asked")]
     OtherSender(Address),
+    #[error("the hash that was signed is not that of what was asked for")]
+    OtherHash,
+    #[error("the answer gives two different signatures")]
+    Contradiction,
 }
 
 /// A signed transaction that is what was asked for.
@@ -178,7 +182,8 @@ fn signing_payload(envelope: &EthereumTxEnvelope<TxEip4844>) -> Vec<u8> {
     }
 }
 
-fn recover(signature: &Signature, hash: B256) -> Result<Address, CheckError> {
+/// Who signed this hash.
+pub(super) fn recover(signature: &Signature, hash: B256) -> Result<Address, CheckError> {
     if signature.s() > HALF_ORDER {
         return Err(CheckError::Signature);
     }

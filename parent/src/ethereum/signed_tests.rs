@@ -127,3 +127,28 @@ fn every_type_passes_and_no_field_can_change_unseen() {
         }
     }
 }
+
+/// v of a legacy transaction without EIP-155 is 27 or 28.
+#[test]
+fn an_unprotected_transaction_passes_with_its_older_v() {
+    let key = k256::ecdsa::SigningKey::from_slice(&[0x46; 32]).expect("is a key");
+    let read = |nonce: usize, last: &str| {
+        let text = format!(
+            r#"{{"from":"{FROM}","to":"{OTHER}","nonce":{nonce},"gas":"0x1","gasPrice":"0x1",{last}}}"#
+        );
+        TransactionRequest::read(read_object(text.as_bytes()).expect(&text), None).expect(&text)
+    };
+    let mut seen = std::collections::BTreeSet::new();
+    for nonce in 0..16 {
+        let asked = read(nonce, r#""unprotected":true"#);
+        let raw = sign(&key, &asked.transaction);
+        let json = check(&raw, &asked).expect("passes").to_json();
+        assert_eq!(json["chainId"], Value::Null);
+        seen.insert(json["v"].as_str().expect("is text").to_owned());
+        let protected = read(nonce, r#""chainId":1"#);
+        assert_eq!(check(&raw, &protected).err(), Some(CheckError::OtherTransaction));
+        let raw = sign(&key, &protected.transaction);
+        assert_eq!(check(&raw, &asked).err(), Some(CheckError::OtherTransaction));
+    }
+    assert_eq!(seen.into_iter().collect::<Vec<_>>(), ["0x1b", "0x1c"]);
+}

@@ -1,15 +1,18 @@
 //! What one request may take, and the record of what became of it.
 //!
 //! A body is received before a place to work is taken, so that bodies that come slowly keep only
-//! their own connections, whose number is bounded. Every request is counted and logged once, by
-//! its outcome; one whose client left, too.
+//! their own connections, whose number is bounded, and the bytes that came. All bodies together
+//! have a budget of bytes, taken as they arrive and given back with the answer. Every request is
+//! counted and logged once, by its outcome; one whose client left, too.
 
 use super::problem::Problem;
 use super::{Outcome, Peer, Served, json_rpc};
+use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use http_body_util::BodyExt;
 use metrics::{counter, gauge, histogram};
 use nitro_signer_shared::refusal::{Refusal, RefusalCode};
 use serde_json::Value;
@@ -19,6 +22,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The longest request body, in bytes: a transaction of the largest size in hex fits.
 const MAX_REQUEST: usize = 1_048_576;
+/// The longest body where transactions are signed, in bytes: 16 blobs with their proofs in hex
+/// beside a transaction.
+const MAX_BLOB_REQUEST: usize = 6 * 1_048_576;
+/// The most bytes of bodies that are held at a time, those still arriving included.
+const MAX_BODIES: usize = 256 * 1_048_576;
 /// How long a body may take to arrive.
 const BODY_DEADLINE: Duration = Duration::from_secs(20);
 /// How long a request may be worked on; above every deadline of the link.
@@ -26,22 +34,37 @@ const REQUEST_DEADLINE: Duration = Duration::from_secs(300);
 /// How many requests are worked on at a time; the link's own limit is as many.
 const MAX_CONCURRENT: usize = 256;
 
-/// The places in which requests are worked on.
+/// The places in which requests are worked on, and the bytes that their bodies may take.
 #[derive(Clone)]
-pub(super) struct Places(Arc<Semaphore>);
+pub(crate) struct Places {
+    work: Arc<Semaphore>,
+    bytes: Arc<Semaphore>,
+}
 
 impl Places {
     /// Up to this many more places, as far as there are any; for the items of a batch beside the
     /// first, which works in the batch's own place.
     pub(super) fn some(&self, most: usize) -> Vec<OwnedSemaphorePermit> {
-        (0..most).map_while(|_| Arc::clone(&self.0).try_acquire_owned().ok()).collect()
+        (0..most).map_while(|_| Arc::clone(&self.work).try_acquire_owned().ok()).collect()
     }
 }
 
 impl Default for Places {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(MAX_CONCURRENT)))
+        Self::new(MAX_BODIES)
     }
+}
+
+impl Places {
+    fn new(bytes: usize) -> Self {
+        let work = Arc::new(Semaphore::new(MAX_CONCURRENT));
+        Self { work, bytes: Arc::new(Semaphore::new(bytes)) }
+    }
+}
+
+/// The routes within the limits, for a face that serves nothing but JSON-RPC.
+pub(crate) fn limited(routes: Router) -> Router {
+    routes.layer(axum::middleware::from_fn_with_state(Places::default(), within_limits))
 }
 
 /// Bounds how many requests are worked on and for how long, and measures them.
@@ -64,12 +87,74 @@ pub(super) async fn within_limits(
 
 async fn work(places: &Places, request: Request, next: Next) -> Result<Response, Refusal> {
     let (head, body) = request.into_parts();
-    let body = read_body(body).await?;
-    let _place = places.0.try_acquire().map_err(|_| RefusalCode::Busy)?;
+    let limit = longest_body(head.uri.path());
+    let (body, _held) = within_deadline(Arrived::receive(body, limit, &places.bytes)).await?;
+    let _place = places.work.try_acquire().map_err(|_| RefusalCode::Busy)?;
     let _in_flight = InFlight::begin();
     let answer = next.run(Request::from_parts(head, Body::from(body)));
     let answer = tokio::time::timeout(REQUEST_DEADLINE, answer).await;
     answer.map_err(|_| RefusalCode::Deadline.into())
+}
+
+/// How long the body of a request for this path may be.
+fn longest_body(path: &str) -> usize {
+    match path {
+        "/" | "/v1/transactions" | "/v1/batch" => MAX_BLOB_REQUEST,
+        _ if path.starts_with("/chain/") => MAX_BLOB_REQUEST,
+        _ => MAX_REQUEST,
+    }
+}
+
+/// A body on its way in, with what it has taken of the budget.
+#[derive(Default)]
+struct Arrived {
+    bytes: Vec<u8>,
+    held: Option<OwnedSemaphorePermit>,
+}
+
+impl Arrived {
+    /// Receives a whole body; what comes with it is to be held as long as it is.
+    async fn receive(
+        mut body: Body,
+        limit: usize,
+        budget: &Arc<Semaphore>,
+    ) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), Refusal> {
+        let mut arrived = Self::default();
+        while let Some(frame) = body.frame().await {
+            let frame = frame
+                .map_err(|_| Refusal::new(RefusalCode::MalformedRequest, "the body broke off"))?;
+            // Trailers say nothing here.
+            if let Ok(part) = frame.into_data() {
+                arrived.add(&part, limit, budget)?;
+            }
+        }
+        Ok((arrived.bytes, arrived.held))
+    }
+
+    fn add(&mut self, part: &[u8], limit: usize, budget: &Arc<Semaphore>) -> Result<(), Refusal> {
+        if part.len() > limit - self.bytes.len() {
+            let detail = format!("a body may have {limit} bytes here");
+            return Err(Refusal::new(RefusalCode::TooLarge, detail));
+        }
+        // A part within the limit is far below 2^32.
+        let count = u32::try_from(part.len()).map_err(|_| RefusalCode::TooLarge)?;
+        let taken = Arc::clone(budget).try_acquire_many_owned(count);
+        let taken = taken.map_err(|_| RefusalCode::Busy)?;
+        match &mut self.held {
+            Some(held) => held.merge(taken),
+            held => *held = Some(taken),
+        }
+        self.bytes.extend_from_slice(part);
+        Ok(())
+    }
+}
+
+async fn within_deadline<T>(
+    receiving: impl Future<Output = Result<T, Refusal>>,
+) -> Result<T, Refusal> {
+    tokio::time::timeout(BODY_DEADLINE, receiving).await.unwrap_or_else(|_| {
+        Err(Refusal::new(RefusalCode::MalformedRequest, "the body came too slowly"))
+    })
 }
 
 /// Counted as in flight until it is dropped.
@@ -150,31 +235,21 @@ pub(super) fn route_name(path: &str) -> &'static str {
     }
 }
 
-/// Reads a whole body within its limits. Behind [`within_limits`] it has arrived already.
+/// Reads a whole body. Behind [`within_limits`] it has arrived already, within the path's own
+/// limit, and its bytes are counted.
 ///
 /// # Errors
 /// [`RefusalCode::TooLarge`], or [`RefusalCode::MalformedRequest`] if it broke off.
-pub(super) async fn read_body(body: Body) -> Result<Vec<u8>, Refusal> {
-    let reading = axum::body::to_bytes(body, MAX_REQUEST);
-    match tokio::time::timeout(BODY_DEADLINE, reading).await {
-        Ok(Ok(bytes)) => Ok(bytes.into()),
-        Ok(Err(error)) if is_too_long(&error) => {
-            Err(Refusal::new(RefusalCode::TooLarge, format!("a body may have {MAX_REQUEST} bytes")))
-        }
-        Ok(Err(_)) => Err(Refusal::new(RefusalCode::MalformedRequest, "the body broke off")),
-        Err(_) => Err(Refusal::new(RefusalCode::MalformedRequest, "the body came too slowly")),
+pub(crate) async fn read_body(body: Body) -> Result<Vec<u8>, Refusal> {
+    match axum::body::to_bytes(body, MAX_BLOB_REQUEST).await {
+        Ok(bytes) => Ok(bytes.into()),
+        Err(_) => Err(Refusal::new(RefusalCode::MalformedRequest, "the body broke off")),
     }
-}
-
-fn is_too_long(error: &axum::Error) -> bool {
-    let source = std::error::Error::source(error);
-    source.is_some_and(|e| e.is::<http_body_util::LengthLimitError>())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::Router;
     use axum::body::Bytes;
     use axum::routing::post;
     use futures_util::{FutureExt, stream};
@@ -184,7 +259,7 @@ mod tests {
     use tower::ServiceExt;
 
     /// Routes that echo at once, or once they are told to.
-    fn routes(go: &Arc<Notify>) -> Router {
+    fn routes(go: &Arc<Notify>, places: Places) -> Router {
         let go = Arc::clone(go);
         let wait = move |body: Bytes| async move {
             go.notified().await;
@@ -193,7 +268,11 @@ mod tests {
         Router::new()
             .route("/echo", post(|body: Bytes| async { body }))
             .route("/wait", post(wait))
-            .layer(axum::middleware::from_fn_with_state(Places::default(), within_limits))
+            .route(
+                "/v1/transactions",
+                post(|body: Body| async { read_body(body).await.unwrap_or_default() }),
+            )
+            .layer(axum::middleware::from_fn_with_state(places, within_limits))
     }
 
     fn request(path: &str, body: Body) -> Request {
@@ -209,7 +288,7 @@ mod tests {
     #[tokio::test]
     async fn bodies_that_come_slowly_take_no_place_and_work_does() {
         let go = Arc::new(Notify::new());
-        let routes = routes(&go);
+        let routes = routes(&go, Places::default());
         let start = |path, body| {
             let mut asked = Box::pin(routes.clone().oneshot(request(path, body)));
             assert!((&mut asked).now_or_never().is_none(), "is not answered at once");
@@ -228,5 +307,70 @@ mod tests {
         drop(worked);
         assert_eq!(echo().await.expect("answers").status(), StatusCode::OK);
         drop(dripped);
+    }
+    async fn status(routes: &Router, path: &str, body: Body) -> StatusCode {
+        routes.clone().oneshot(request(path, body)).await.expect("answers").status()
+    }
+
+    #[tokio::test]
+    async fn each_path_has_its_longest_body() {
+        let routes = routes(&Arc::default(), Places::default());
+        let check = async |path, length: usize, expected| {
+            let body = Body::from(vec![b' '; length]);
+            assert_eq!(status(&routes, path, body).await, expected, "{path} {length}");
+        };
+        check("/echo", MAX_REQUEST, StatusCode::OK).await;
+        check("/echo", MAX_REQUEST + 1, StatusCode::PAYLOAD_TOO_LARGE).await;
+        check("/v1/transactions", MAX_BLOB_REQUEST, StatusCode::OK).await;
+        check("/v1/transactions", MAX_BLOB_REQUEST + 1, StatusCode::PAYLOAD_TOO_LARGE).await;
+        let check = |path, expected| assert_eq!(longest_body(path), expected, "{path}");
+        for path in ["/", "/chain/1", "/v1/batch", "/v1/transactions"] {
+            check(path, MAX_BLOB_REQUEST);
+        }
+        for path in ["/v1/keys", "/v1/transactions/", "/chain", "/v1/typed-data"] {
+            check(path, MAX_REQUEST);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_long_body_in_parts_is_refused_at_its_limit() {
+        let routes = routes(&Arc::default(), Places::default());
+        let parts = |count: usize| {
+            let part = Ok::<_, Infallible>(Bytes::from(vec![b' '; MAX_REQUEST / 4]));
+            Body::from_stream(stream::iter(vec![part; count]))
+        };
+        assert_eq!(status(&routes, "/echo", parts(4)).await, StatusCode::OK);
+        assert_eq!(status(&routes, "/echo", parts(5)).await, StatusCode::PAYLOAD_TOO_LARGE);
+        // It is refused while it comes, not when it ends.
+        let endless = Body::from_stream(futures_util::StreamExt::chain(
+            stream::iter(vec![Ok::<_, Infallible>(Bytes::from(vec![b' '; MAX_REQUEST])); 2]),
+            stream::pending(),
+        ));
+        assert_eq!(status(&routes, "/echo", endless).await, StatusCode::PAYLOAD_TOO_LARGE);
+    }
+
+    #[tokio::test]
+    async fn all_bodies_together_have_a_budget() {
+        let go = Arc::new(Notify::new());
+        let routes = routes(&go, Places::new(10));
+        let ten = || Body::from("0123456789");
+        assert_eq!(status(&routes, "/echo", ten()).await, StatusCode::OK);
+        let code = status(&routes, "/echo", Body::from("0123456789a")).await;
+        assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE, "never fits");
+
+        // A byte that arrived is held while the rest is awaited.
+        let mut dripping = Box::pin(routes.clone().oneshot(request("/echo", dripping())));
+        assert!((&mut dripping).now_or_never().is_none());
+        assert_eq!(status(&routes, "/echo", ten()).await, StatusCode::SERVICE_UNAVAILABLE);
+        drop(dripping);
+        assert_eq!(status(&routes, "/echo", ten()).await, StatusCode::OK);
+
+        // So is a body that is worked on.
+        let mut working = Box::pin(routes.clone().oneshot(request("/wait", ten())));
+        assert!((&mut working).now_or_never().is_none());
+        assert_eq!(status(&routes, "/echo", ten()).await, StatusCode::SERVICE_UNAVAILABLE);
+        go.notify_one();
+        assert_eq!(working.await.expect("answers").status(), StatusCode::OK);
+        assert_eq!(status(&routes, "/echo", ten()).await, StatusCode::OK);
     }
 }

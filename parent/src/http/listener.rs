@@ -12,7 +12,7 @@ use metrics::gauge;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -43,9 +43,37 @@ pub(crate) enum Face {
     Plain,
 }
 
+/// Where connections come from.
+pub(crate) trait Listener: Sync {
+    /// One connection.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// The next connection.
+    fn connection(&self) -> impl Future<Output = std::io::Result<Self::Stream>> + Send;
+}
+
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+
+    async fn connection(&self) -> std::io::Result<TcpStream> {
+        let (stream, _) = self.accept().await?;
+        // Small answers must not wait for each other (RFC 896).
+        let _ = stream.set_nodelay(true);
+        Ok(stream)
+    }
+}
+
+impl Listener for UnixListener {
+    type Stream = UnixStream;
+
+    async fn connection(&self) -> std::io::Result<UnixStream> {
+        self.accept().await.map(|(stream, _)| stream)
+    }
+}
+
 /// Accepts connections until `stop` says so, then lets what is in flight end.
 pub(crate) async fn serve(
-    listener: TcpListener,
+    listener: impl Listener,
     face: Face,
     routes: Router,
     mut stop: watch::Receiver<bool>,
@@ -101,10 +129,10 @@ impl Places {
     }
 }
 
-async fn accept(listener: &TcpListener, places: &Places) -> Option<(TcpStream, Place)> {
+async fn accept<L: Listener>(listener: &L, places: &Places) -> Option<(L::Stream, Place)> {
     let place = places.take().await?;
-    match listener.accept().await {
-        Ok((stream, _)) => Some((stream, place)),
+    match listener.connection().await {
+        Ok(stream) => Some((stream, place)),
         Err(error) => {
             // Out of file descriptors, most likely: give connections time to end.
             tracing::warn!(%error, "a connection could not be accepted");
@@ -115,15 +143,13 @@ async fn accept(listener: &TcpListener, places: &Places) -> Option<(TcpStream, P
 }
 
 impl Face {
-    async fn converse(
+    async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         self,
-        stream: TcpStream,
+        stream: S,
         place: Place,
         routes: Router,
         stop: watch::Receiver<bool>,
     ) {
-        // Small answers must not wait for each other (RFC 896).
-        let _ = stream.set_nodelay(true);
         let stream = WriteDeadline::new(stream, WRITE_DEADLINE);
         let Place { connection: _held, handshake } = place;
         match self {

@@ -18,11 +18,12 @@ mod rest;
 mod tls;
 mod write_deadline;
 
+pub(crate) use limits::{limited, read_body};
 pub(crate) use listener::{Face, serve};
 pub(crate) use tls::{TlsError, certificates, private_key, server_config};
 
 use crate::appliance::Appliance;
-use crate::http::limits::{Places, read_body, within_limits};
+use crate::http::limits::{Places, within_limits};
 use crate::http::problem::Problem;
 use crate::http::rest::sign::Kind;
 use axum::Router;

@@ -1,5 +1,6 @@
 //! Query strings, strictly: known names, once each, plain values.
 
+use crate::ethereum::SidecarForm;
 use nitro_signer_shared::refusal::{Refusal, RefusalCode};
 use std::collections::BTreeMap;
 
@@ -26,6 +27,11 @@ pub(crate) fn read<'a>(
         }
     }
     Ok(values)
+}
+
+/// The form of sidecars that a query asks for.
+pub(crate) fn sidecar(query: &BTreeMap<&str, &str>) -> Result<SidecarForm, Refusal> {
+    query.get("sidecar").map_or(Ok(SidecarForm::default()), |form| form.parse())
 }
 
 #[cfg(test)]

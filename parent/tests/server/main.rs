@@ -5,6 +5,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod blobs;
+mod commands;
+mod proxy;
 mod requests;
 mod stage;
 

@@ -2,7 +2,7 @@
 //!
 //! Parameters are read here and nothing is filled in; what may be signed, the enclave decides.
 
-use super::{Endpoint, Form};
+use super::{Endpoint, Form, ResultForm};
 use crate::appliance::Caller;
 use crate::ethereum::{
     AuthorizationRequest, CheckedTransaction, Names, TransactionRequest, TypedDataText, fields,
@@ -126,12 +126,12 @@ impl Endpoint {
     }
 
     async fn sign_transaction(&self, transaction: Object, caller: Caller, form: Form) -> Answer {
-        let request = TransactionRequest::read(transaction, self.chain)?;
+        let request = TransactionRequest::read_in_form(transaction, self.chain, form.sidecar)?;
         let signed = self.app.appliance.sign_transaction(caller, &request).await?;
-        let raw = json!(format!("0x{}", hex::encode(&signed.raw)));
-        match form {
-            Form::Raw => Ok(raw),
-            Form::Object => {
+        let raw = json!(format!("0x{}", hex::encode(request.finish(&signed.raw))));
+        match form.result {
+            ResultForm::Raw => Ok(raw),
+            ResultForm::Object => {
                 let checked = CheckedTransaction::open(&signed.raw, &request)
                     .map_err(|e| Refusal::new(RefusalCode::Internal, e.to_string()))?;
                 Ok(json!({ "raw": raw, "tx": checked.to_json() }))

@@ -13,6 +13,7 @@ pub(super) use methods::Method;
 use super::batch::{Batch, Item};
 use super::limits::Record;
 use super::{App, Outcome, PathText, Peer, Served, query, read_body};
+use crate::ethereum::SidecarForm;
 use axum::body::Body;
 use axum::extract::{Extension, RawQuery, State};
 use axum::response::{IntoResponse, Response};
@@ -62,9 +63,16 @@ struct Endpoint {
     chain: Option<u64>,
 }
 
-/// How eth_signTransaction answers: clients disagree.
+/// How eth_signTransaction answers.
 #[derive(Clone, Copy)]
-enum Form {
+struct Form {
+    result: ResultForm,
+    sidecar: SidecarForm,
+}
+
+/// What its result is: clients disagree.
+#[derive(Clone, Copy)]
+enum ResultForm {
     /// The raw bytes, as ethers, viem and cast expect.
     Raw,
     /// go-ethereum's `{raw, tx}`, as web3.py expects.
@@ -87,13 +95,16 @@ async fn serve(endpoint: Endpoint, peer: Peer, raw: Option<String>, body: Body) 
 }
 
 fn form(query: Option<&str>) -> Result<Form, Refusal> {
-    match query::read(query, &["result"])?.get("result") {
-        None | Some(&"raw") => Ok(Form::Raw),
-        Some(&"object") => Ok(Form::Object),
+    let query = query::read(query, &["result", "sidecar"])?;
+    let result = match query.get("result") {
+        None | Some(&"raw") => ResultForm::Raw,
+        Some(&"object") => ResultForm::Object,
         Some(_) => {
-            Err(Refusal::new(RefusalCode::MalformedRequest, "result is either raw or object"))
+            let sentence = "result is either raw or object";
+            return Err(Refusal::new(RefusalCode::MalformedRequest, sentence));
         }
-    }
+    };
+    Ok(Form { result, sidecar: query::sidecar(&query)? })
 }
 
 /// What became of one call.

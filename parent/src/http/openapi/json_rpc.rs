@@ -2,7 +2,7 @@
 
 use super::rest::{FROM, TO, message, typed_data_example};
 use super::schema::{answer as all, named, object, optional};
-use super::{answer, body, path_parameter, transaction};
+use super::{answer, body, path_parameter, sidecar_parameter, transaction};
 use crate::http::batch::MAX_ITEMS;
 use crate::http::json_rpc::{MAX_ID, Method};
 use nitro_signer_shared::refusal::RefusalCode;
@@ -46,7 +46,7 @@ fn operation(id: &str, summary: &str) -> Value {
             "in": "query",
             "description": "How eth_signTransaction answers: the raw bytes, or `{raw, tx}`.",
             "schema": { "enum": ["raw", "object"], "default": "raw" },
-        }],
+        }, sidecar_parameter()],
         "requestBody": body(&asked, &examples()),
         "responses": {
             "200": answer("The result or the error of each call, in their order.", &answered),

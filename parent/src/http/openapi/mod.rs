@@ -118,6 +118,18 @@ fn path_parameter(name: &str, pattern: &str, example: &str) -> Value {
     })
 }
 
+/// How blobs go to the network.
+fn sidecar_parameter() -> Value {
+    json!({
+        "name": "sidecar",
+        "in": "query",
+        "description": "How a transaction with blobs comes back: in EIP-7594's form with 128 cell \
+            proofs for each blob, or in EIP-4844's with one proof. The proofs that are sent are of \
+            this form.",
+        "schema": { "enum": ["eip7594", "eip4844"], "default": "eip7594" },
+    })
+}
+
 /// One response per status of a refusal, and one for any.
 fn refusal_responses() -> Map<String, Value> {
     let statuses: BTreeSet<_> = RefusalCode::ALL.iter().map(|code| code.http_status()).collect();

@@ -1,7 +1,10 @@
 //! The description of the routes under /v1.
 
 use super::schema::{ADDRESS, answer as all, hex, named, object, optional};
-use super::{AT_ANY_ROUTE, BY_THE_ENCLAVE, answer, body, operation, path_parameter, transaction};
+use super::{
+    AT_ANY_ROUTE, BY_THE_ENCLAVE, answer, body, operation, path_parameter, sidecar_parameter,
+    transaction,
+};
 use crate::http::batch::MAX_ITEMS;
 use crate::http::rest::sign::Kind;
 use nitro_signer_shared::message::{MAX_LABELS, MAX_MESSAGE, MAX_NONCE, MIN_NONCE};
@@ -282,6 +285,9 @@ fn sign(kind: Kind) -> Value {
     proved["proof"] = proof();
     let examples = [("by_the_certificates_name", asserted), ("proved", proved)];
     operation["requestBody"] = body(&kind.request(None), &examples);
+    if matches!(kind, Kind::Transaction) {
+        operation["parameters"] = json!([sidecar_parameter()]);
+    }
     operation
 }
 
@@ -322,6 +328,7 @@ fn batch() -> Value {
         })
         .collect();
     operation["requestBody"] = body(&asked, &[("one_of_each", json!({ "requests": example }))]);
+    operation["parameters"] = json!([sidecar_parameter()]);
     operation
 }
 

@@ -1,15 +1,19 @@
 //! The schemas of a transaction: one per type, since each has other fields.
 
-use super::schema::{named, object, optional};
+use super::schema::{hex, named, object, optional};
+use crate::ethereum::MAX_BLOBS;
 use serde_json::{Map, Value, json};
 
 /// The fees and lists of every type; null where a type has none of them.
-const OF_SOME_TYPES: [&str; 7] = [
+const OF_SOME_TYPES: [&str; 10] = [
     "gasPrice",
     "maxFeePerGas",
     "maxPriorityFeePerGas",
     "maxFeePerBlobGas",
     "blobVersionedHashes",
+    "blobs",
+    "commitments",
+    "proofs",
     "accessList",
     "authorizationList",
 ];
@@ -54,6 +58,7 @@ fn kind(number: u8, required: &[&str], own: &Value) -> Value {
     for name in OF_SOME_TYPES {
         properties[name] = json!({ "type": "null" });
     }
+    properties["unprotected"] = json!({ "enum": [false, null] });
     for (name, schema) in own.as_object().into_iter().flatten() {
         properties[name] = schema.clone();
     }
@@ -62,7 +67,8 @@ fn kind(number: u8, required: &[&str], own: &Value) -> Value {
 
 fn or_creation() -> Value {
     json!({
-        "description": "Absent or null, the transaction creates a contract.",
+        "description": "Absent or null, the transaction creates a contract, whose initcode is \
+            `data`.",
         "anyOf": [named("Address"), { "type": "null" }],
     })
 }
@@ -101,17 +107,47 @@ fn dynamic_fee() -> Value {
 }
 
 fn blob() -> Value {
+    // Without a least length: whoever makes requests from this description would make 262,146
+    // characters each time.
+    let blob = json!({
+        "type": "string",
+        "pattern": "^0x([0-9a-fA-F]{2})*$",
+        "maxLength": 262_146,
+        "description": "131,072 bytes.",
+    });
+    let list = |items: Value, most: usize| json!({ "type": ["array", "null"], "minItems": 1, "maxItems": most, "items": items });
     let hash = json!({ "type": "string", "pattern": "^0x01[0-9a-fA-F]{62}$" });
+    let mut proofs = list(hex(48), MAX_BLOBS * 128);
+    proofs["description"] = json!(
+        "128 cell proofs for each blob (EIP-7594), or with `?sidecar=eip4844` one proof. They are \
+         not verified here; the node does."
+    );
+    let hashes = json!({
+        "type": ["array", "null"],
+        "minItems": 1,
+        "items": hash,
+        "description": "If there are commitments, theirs, in their order.",
+    });
     let own = json!({
         "maxFeePerGas": named("Uint128"),
         "maxPriorityFeePerGas": named("Uint128"),
         "maxFeePerBlobGas": named("Uint128"),
-        "blobVersionedHashes": { "type": "array", "minItems": 1, "items": hash },
+        "blobVersionedHashes": hashes,
+        "blobs": list(blob, MAX_BLOBS),
+        "commitments": list(hex(48), MAX_BLOBS),
+        "proofs": proofs,
         "accessList": optional(&named("AccessList")),
     });
-    let required =
-        ["to", "maxFeePerGas", "maxPriorityFeePerGas", "maxFeePerBlobGas", "blobVersionedHashes"];
-    kind(3, &required, &own)
+    let required = ["to", "maxFeePerGas", "maxPriorityFeePerGas", "maxFeePerBlobGas"];
+    let mut blob = kind(3, &required, &own);
+    let given = |names: &[&str]| {
+        let given: Map<_, _> =
+            names.iter().map(|name| ((*name).to_owned(), json!({ "type": "array" }))).collect();
+        json!({ "required": names, "properties": given })
+    };
+    blob["anyOf"] =
+        json!([given(&["blobVersionedHashes"]), given(&["blobs", "commitments", "proofs"]),]);
+    blob
 }
 
 fn set_code() -> Value {

@@ -6,14 +6,15 @@
 use super::{Answer, App, Peer, answer, read_body};
 use crate::appliance::Caller;
 use crate::ethereum::{
-    AuthorizationRequest, Names, TransactionRequest, TypedDataText, fields, message, signature,
+    AuthorizationRequest, Names, SidecarForm, TransactionRequest, TypedDataText, fields, message,
+    signature,
 };
 use crate::http::batch::{Batch, Item};
 use crate::http::limits::Record;
-use crate::http::{caller, problem};
+use crate::http::{caller, problem, query};
 use alloy_primitives::Address;
 use axum::body::Body;
-use axum::extract::{Extension, State};
+use axum::extract::{Extension, RawQuery, State};
 use axum::routing::{MethodRouter, post};
 use http::StatusCode;
 use nitro_signer_shared::json::{self, FieldError, Object};
@@ -42,18 +43,25 @@ impl Kind {
     ];
 }
 
-/// The route that signs one thing of this kind.
+/// The route that signs one thing of this kind. A transaction's query names the form of its blobs.
 pub(in crate::http) fn route(kind: Kind) -> MethodRouter<App> {
-    post(move |State(app): State<App>, Extension(peer): Extension<Peer>, body: Body| {
-        single(app, peer, body, kind)
-    })
+    let handle = move |State(app): State<App>,
+                       Extension(peer): Extension<Peer>,
+                       RawQuery(raw): RawQuery,
+                       body: Body| async move {
+        let raw = raw.filter(|_| kind == Kind::Transaction);
+        single(app, peer, body, kind, sidecar(raw.as_deref())?).await
+    };
+    post(handle)
 }
 
 pub(in crate::http) async fn batch(
     State(app): State<App>,
     Extension(peer): Extension<Peer>,
+    RawQuery(raw): RawQuery,
     body: Body,
 ) -> Answer {
+    let form = sidecar(raw.as_deref())?;
     let mut object = json::read_object(&read_body(body).await?)?;
     let requests = object.require("requests").and_then(|v| v.array("requests"));
     let requests = requests.map_err(Refusal::from)?;
@@ -63,7 +71,7 @@ pub(in crate::http) async fn batch(
         let (app, peer) = (app.clone(), peer.clone());
         async move {
             let mut record = Record::begin("batch_item", peer.0.clone());
-            let (served, result) = item(&app, peer, value).await;
+            let (served, result) = item(&app, peer, value, form).await;
             record.ended(served, result.as_ref().err().map(|refusal| refusal.code));
             Item {
                 answer: result_json(result).to_string(),
@@ -75,20 +83,29 @@ pub(in crate::http) async fn batch(
     Ok(answer(StatusCode::OK, format!("{{\"results\":{results}}}")))
 }
 
-async fn single(app: App, peer: Peer, body: Body, kind: Kind) -> Answer {
+async fn single(app: App, peer: Peer, body: Body, kind: Kind, form: SidecarForm) -> Answer {
     let mut object = json::read_object(&read_body(body).await?)?;
     let caller = caller::caller(peer, &mut object).map_err(Refusal::from)?;
-    let signed = sign(&app, caller, kind, object).await?;
+    let signed = sign(&app, caller, kind, object, form).await?;
     Ok(answer(StatusCode::OK, signed.to_string()))
 }
 
+fn sidecar(raw: Option<&str>) -> Result<SidecarForm, Refusal> {
+    query::sidecar(&query::read(raw, &["sidecar"])?)
+}
+
 /// One item's name for the metrics and what became of it.
-async fn item(app: &App, peer: Peer, value: json::Value) -> (&'static str, Result<Value, Refusal>) {
+async fn item(
+    app: &App,
+    peer: Peer,
+    value: json::Value,
+    form: SidecarForm,
+) -> (&'static str, Result<Value, Refusal>) {
     let (kind, name, caller, object) = match read_item(peer, value) {
         Ok(item) => item,
         Err(refusal) => return ("batch_item", Err(refusal)),
     };
-    (name, sign(app, caller, kind, object).await)
+    (name, sign(app, caller, kind, object, form).await)
 }
 
 fn read_item(
@@ -115,14 +132,21 @@ fn result_json(result: Result<Value, Refusal>) -> Value {
     }
 }
 
-async fn sign(app: &App, caller: Caller, kind: Kind, mut object: Object) -> Result<Value, Refusal> {
+async fn sign(
+    app: &App,
+    caller: Caller,
+    kind: Kind,
+    mut object: Object,
+    form: SidecarForm,
+) -> Result<Value, Refusal> {
     let appliance = &app.appliance;
     match kind {
         Kind::Transaction => {
             let transaction = object.require("transaction")?.object("transaction")?;
             object.finish()?;
-            let asked = TransactionRequest::read(transaction, None)?;
-            Ok(transaction_json(&appliance.sign_transaction(caller, &asked).await?))
+            let asked = TransactionRequest::read_in_form(transaction, None, form)?;
+            let signed = appliance.sign_transaction(caller, &asked).await?;
+            Ok(transaction_json(&signed, &asked.finish(&signed.raw)))
         }
         Kind::Message => {
             let (from, message) = (from(&mut object)?, message(object.require("message")?)?);
@@ -153,9 +177,9 @@ fn from(object: &mut Object) -> Result<Address, FieldError> {
     fields::address("from", object.require("from")?)
 }
 
-fn transaction_json(signed: &SignedTransaction) -> Value {
+fn transaction_json(signed: &SignedTransaction, network: &[u8]) -> Value {
     json!({
-        "raw": format!("0x{}", hex::encode(&signed.raw)),
+        "raw": format!("0x{}", hex::encode(network)),
         "transaction_hash": signed.transaction_hash,
         "signing_hash": signed.signing_hash,
         "r": signed.r,
