@@ -7,12 +7,17 @@
 
 use crate::refusal::{Refusal, RefusalCode};
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
 
 /// How deep arrays and objects may nest. Nothing that is served nests deeper than ten.
 pub const MAX_DEPTH: usize = 32;
+
+/// The most values in one text. A value takes many times the two bytes that its text may have; the
+/// largest request that is served, a hundred calls with an access list, has about 100,000.
+pub const MAX_VALUES: usize = 262_144;
 
 /// The largest integer that every JSON implementation keeps exactly: 2^53 - 1 (RFC 8259,
 /// section 6).
@@ -65,7 +70,9 @@ impl From<FieldError> for Refusal {
 pub fn read(text: &[u8]) -> Result<Value, Refusal> {
     let refuse = |e: serde_json::Error| Refusal::new(RefusalCode::MalformedJson, e.to_string());
     let mut reader = serde_json::Deserializer::from_slice(text);
-    let value = Nested { left: MAX_DEPTH }.deserialize(&mut reader).map_err(refuse)?;
+    let values = Cell::new(MAX_VALUES);
+    let value =
+        Nested { left: MAX_DEPTH, values: &values }.deserialize(&mut reader).map_err(refuse)?;
     reader.end().map_err(refuse)?;
     Ok(value)
 }
@@ -174,29 +181,34 @@ impl Object {
     }
 }
 
-/// Reads one value with this many levels of nesting left.
+/// Reads one value with this many levels of nesting and this many values left.
 #[derive(Clone, Copy)]
-struct Nested {
+struct Nested<'a> {
     left: usize,
+    values: &'a Cell<usize>,
 }
 
-impl Nested {
+impl Nested<'_> {
     fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
         let left = self.left.checked_sub(1);
         let left = left.ok_or_else(|| E::custom(format!("nested deeper than {MAX_DEPTH}")))?;
-        Ok(Self { left })
+        Ok(Self { left, ..self })
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Nested {
+impl<'de> DeserializeSeed<'de> for Nested<'_> {
     type Value = Value;
 
     fn deserialize<D: serde::Deserializer<'de>>(self, reader: D) -> Result<Value, D::Error> {
+        let left = self.values.get().checked_sub(1);
+        let left =
+            left.ok_or_else(|| D::Error::custom(format!("more than {MAX_VALUES} values")))?;
+        self.values.set(left);
         reader.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Nested {
+impl<'de> Visitor<'de> for Nested<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -294,6 +306,16 @@ mod tests {
         check(&nested(MAX_DEPTH + 1), false);
         check(&nested(100_000), false);
         check(&(r#"{"a":"#.repeat(MAX_DEPTH + 1) + "1" + &"}".repeat(MAX_DEPTH + 1)), false);
+    }
+
+    #[test]
+    fn values_end_at_the_limit() {
+        let list = |items: usize| format!("[{}]", vec!["1"; items].join(","));
+        // The list is a value too.
+        check(&list(MAX_VALUES - 1), true);
+        check(&list(MAX_VALUES), false);
+        let objects = "{\"a\":1},".repeat(MAX_VALUES / 2);
+        check(&format!("[{}]", objects.trim_end_matches(',')), false);
     }
 
     #[test]
