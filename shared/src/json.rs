@@ -335,6 +335,30 @@ mod tests {
     }
 
     #[test]
+    fn a_field_is_of_the_kind_that_is_asked_for() {
+        let value = || read(br#"["a",[],{}]"#).expect("is JSON");
+        let items = value().array("n").expect("an array");
+        assert_eq!(items.len(), 3);
+        assert!(value().object("n").is_err());
+        assert!(value().string("n").is_err());
+        assert_eq!(items[0].clone().string("n"), Ok("a".to_owned()));
+        assert!(items[0].clone().array("n").is_err());
+        assert!(items[2].clone().object("n").is_ok());
+    }
+
+    #[test]
+    fn a_null_is_no_value_and_stays_unless_it_is_dropped() {
+        let text = br#"{"some":1,"none":null,"kept":null}"#;
+        let mut object = read_object(text).expect("an object");
+        for (name, there) in [("some", true), ("none", false), ("other", false)] {
+            assert_eq!(object.has(name), there, "{name}");
+        }
+        object.drop_nulls(&["some", "none"]);
+        let names: Vec<String> = object.into_fields().map(|(name, _)| name).collect();
+        assert_eq!(names, ["kept", "some"]);
+    }
+
+    #[test]
     fn what_nobody_took_is_named() {
         let mut object = read_object(br#"{"known":1,"other":2,"none":null}"#).expect("an object");
         assert!(object.take("known").is_some());
