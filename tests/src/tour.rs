@@ -87,7 +87,9 @@ impl Tour<'_> {
         ];
         for (name, arguments, input) in asked {
             let signed = self.cli(&[arguments, &from].concat(), input.as_ref())?;
-            println!("     {name:<21} {}", text(&signed, "signing_hash"));
+            // An authorization is printed as a transaction takes it: with the signature's parts.
+            let shown = [text(&signed, "signature"), text(&signed, "r")];
+            println!("     {name:<21} {}", shown.iter().find(|s| !s.is_empty()).unwrap_or(&""));
         }
         Ok(())
     }
