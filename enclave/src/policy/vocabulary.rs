@@ -7,7 +7,7 @@
 
 use super::draft::Expressed;
 use super::load::{Needs, PolicyLoadError};
-use super::shape::{Known, Shape, Token, optional_record_type};
+use super::shape::{Known, Shape, Token, member, optional_record_type};
 use crate::call::{Abis, Call};
 use crate::typed_data::{DeclaredType, TypedData};
 use alloy_dyn_abi::DynSolValue;
@@ -86,6 +86,24 @@ impl Vocabulary {
             optional_record_type(calls),
             optional_record_type(messages.into_iter())
         )
+    }
+
+    /// Every value of calls and typed data that rules can look at: its path below `context`, and its
+    /// type.
+    pub(super) fn paths(&self) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        for (abi, functions) in &self.calls {
+            for (name, shape) in functions {
+                let path = format!("call{}{}", member(abi.as_str()), member(name));
+                shape.list_paths(&path, &mut found);
+            }
+        }
+        let messages: BTreeMap<_, _> =
+            self.messages.values().map(|m| (&m.name, &m.shape)).collect();
+        for (name, shape) in messages {
+            shape.list_paths(&format!("message{}", member(name)), &mut found);
+        }
+        found
     }
 
     /// What this calldata calls, if the contract is in the book with an ABI and it is exactly the

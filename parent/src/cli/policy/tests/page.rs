@@ -1,0 +1,1 @@
+//! The page for policy writers says what is true.
