@@ -163,7 +163,7 @@ fn nested(path: &[&str], needs: &Needs, make: impl FnOnce(&Needs) -> Expressed) 
 }
 
 fn functions(abis: &Abis, name: &Name) -> Result<BTreeMap<String, Shape>, PolicyLoadError> {
-    let unknown = |what: &str| PolicyLoadError::Abi(format!("abis: {name}: {what}"));
+    let unknown = |what: &str| PolicyLoadError::Abi(format!("abis/{name}.json: {what}"));
     let abi = abis.get(name.as_str()).ok_or_else(|| unknown("there is no such ABI"))?;
     let shapes = abi.functions().iter().map(|function| {
         let inputs = function.inputs.iter().map(|(name, of)| (name.as_str(), of));

@@ -141,7 +141,10 @@ fn permits(of: &ActionRules) -> bool {
 
 fn to_json(manifest: &Manifest, policy: &Policy, actions: &[ActionRules]) -> Value {
     let action = |of: &ActionRules| {
-        let rule = |(name, forbids, callers): &(String, bool, Vec<&str>)| json!({ "name": name, "effect": effect(*forbids), "callers": callers });
+        let rule = |(name, forbids, callers): &(String, bool, Vec<&str>)| {
+            let effect = effect(*forbids);
+            json!({ "name": name, "effect": effect, "callers": callers })
+        };
         let rules: Vec<_> = of.rules.iter().map(rule).collect();
         json!({ "action": of.action, "permitted": permits(of), "rules": rules })
     };

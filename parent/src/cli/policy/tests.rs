@@ -194,14 +194,70 @@ fn the_deciding_rules_are_shown_and_compared() {
 }
 
 #[test]
-fn held_accounts_make_strangers_authorizations_need_no_proof() {
-    let (_, json, _) = run("asserted = \"bot.example\"\ntext = \"hey\"\nexpect = \"allow\"");
-    assert_eq!(json["passed"], true);
+fn what_is_made_is_about_the_vault() {
+    let rules = "permit(principal, action, resource == Vault::\"main\");";
+    let dir = folder(GOOD, rules);
+    let Loaded { policy, .. } = Loaded::open(dir.path()).expect("loads");
+    for (request, allowed) in
+        [("create_vault = true", true), ("create_key = {}", true), ("text = \"x\"", false)]
+    {
+        let expect = if allowed { "allow" } else { "policy_denied" };
+        let table = case(&format!("client = \"ops\"\n{request}\nexpect = \"{expect}\""));
+        let table = Table::parse(&table, 0).expect("is good");
+        assert!(judge(&policy, &table)[0].passes(), "{request}");
+    }
+}
+
+#[test]
+fn who_delegates_a_held_account_must_prove_it() {
+    // Any point and any s make somebody's signature; here the base point's x and 1.
+    let list = "authorizationList = [{ chainId = 1, nonce = 0, yParity = 0, s = \"0x1\", address = \
+                \"0x0000000000000000000000000000000000000001\", r = \
+                \"0x79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798\" }]";
+    let tx = format!("transaction = {{ maxFeePerGas = 1, maxPriorityFeePerGas = 1, {list} }}");
+    let table = |held: &str, expect: &str| {
+        let lines = format!("asserted = \"bot.example\"\n{tx}\n{held}\nexpect = \"{expect}\"");
+        let table = case(&lines).replace("gasPrice = 1, ", "");
+        Table::parse(&table, 0).expect("is good")
+    };
+    let strangers = table("", "allow");
+    let Ok(table::Asked::Transaction(transaction)) = &strangers.cases[0].asked else {
+        unreachable!("{:?}", strangers.cases[0].asked);
+    };
+    let held = format!("held = [\"{}\"]", transaction.delegations()[0].authority);
+    let dir = folder(GOOD, RULES);
+    let Loaded { policy, .. } = Loaded::open(dir.path()).expect("loads");
+    for table in [&strangers, &table(&held, "proof_required")] {
+        let judged = judge(&policy, table);
+        assert!(judged[0].passes(), "{}", judged[0].text());
+    }
+}
+
+#[test]
+fn the_keys_own_account_is_held_unless_the_table_says_otherwise() {
     let table = case("client = \"ops\"\ntext = \"x\"\nexpect = \"allow\"");
     let own = Table::parse(&table, 0).expect("is good");
     assert_eq!(own.cases[0].held, [own.cases[0].key.address]);
     let none = Table::parse(&format!("{table}held = []"), 0).expect("is good");
     assert!(none.cases[0].held.is_empty());
+}
+
+#[test]
+fn a_case_says_what_the_key_is() {
+    let read = |lines: &str| {
+        let table = case(&format!("client = \"ops\"\ntext = \"x\"\nexpect = \"allow\"\n{lines}"));
+        let table =
+            table.replace("time = 100", "time = 100\nlabels = { a = \"b\" }\ncreator = \"ana\"");
+        Table::parse(&table, 0).expect("is good").cases.remove(0).key
+    };
+    let key = read("");
+    assert_eq!((key.created, key.creator.as_str(), key.origin.as_str()), (100, "ana", "generated"));
+    assert_eq!(key.labels.get("a").map(String::as_str), Some("b"));
+    let key = read("created = 7\ncreator = \"ben\"\norigin = \"imported\"\nlabels = {}");
+    assert_eq!((key.created, key.creator.as_str(), key.origin.as_str()), (7, "ben", "imported"));
+    assert!(key.labels.is_empty());
+    let other = "0x0000000000000000000000000000000000000001";
+    assert_eq!(read(&format!("from = \"{other}\"")).address.to_string(), other);
 }
 
 #[test]

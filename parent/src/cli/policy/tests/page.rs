@@ -63,6 +63,17 @@ fn what_the_page_says_does_not_load_does_not_and_its_advice_does() {
 }
 
 #[test]
+fn the_pages_table_holds_for_its_first_rule() {
+    let policy = load(blocks("cedar")[0]).expect("loads");
+    let table = Table::parse(blocks("toml")[1], 0).expect("is good");
+    let judged = judge(&policy, &table);
+    assert_eq!(judged.len(), 2);
+    for case in judged {
+        assert!(case.passes(), "{}", case.text());
+    }
+}
+
+#[test]
 fn every_name_of_the_schema_stands_on_the_page() {
     let words: BTreeSet<&str> =
         PAGE.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
