@@ -98,6 +98,12 @@ impl Failure {
         Self::new(7, "unreachable", message)
     }
 
+    /// What the process ends with.
+    #[cfg(test)]
+    pub(super) const fn exit_code(&self) -> u8 {
+        self.exit
+    }
+
     pub(super) fn print(self, json: bool) -> ExitCode {
         if json {
             let error = json!({ "error": { "code": self.code, "message": self.message } });

@@ -13,10 +13,10 @@ use nitro_signer_shared::manifest::{AddressEntry, Manifest, ManifestHash, Name};
 use serde::Serialize;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Say what differs between two manifests, by name, and the new PCR16. The exit code is that of
-/// diff(1): 0 if they are the same, 1 if they differ.
+/// diff(1): 0 if they are the same, 1 if they differ, 2 if one cannot be read.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example:
@@ -30,9 +30,8 @@ pub(in crate::cli) struct Diff {
 
 impl Diff {
     pub(super) fn run(self) -> Result<Report, Failure> {
-        let (old_bytes, old) = read(&self.old)?;
-        let (new_bytes, new) = read(&self.new)?;
-        let changes = changes(&contents(&old)?, &contents(&new)?);
+        let ((old_bytes, old), (new_bytes, new)) = (open(&self.old)?, open(&self.new)?);
+        let changes = changes(&old, &new);
         let equal = old_bytes == new_bytes;
         let json = json!({ "equal": equal, "changes": changes });
         let mut report = hashes(&ManifestHash::of(&new_bytes), json);
@@ -48,6 +47,12 @@ impl Diff {
         }
         Ok(report.exit(1))
     }
+}
+
+fn open(path: &Path) -> Result<(Vec<u8>, Contents), Failure> {
+    let opened = read(path).and_then(|(bytes, manifest)| Ok((bytes, contents(&manifest)?)));
+    // Any other exit code than 2 would say that the two were compared.
+    opened.map_err(|e| Failure::usage(e.to_string()))
 }
 
 /// What a manifest holds, by kind and name: each thing's fields.
@@ -335,6 +340,19 @@ mod tests {
         assert!(differs && text.contains("Only comments"), "{text}");
         assert!(text.contains("old PCR16"));
         assert_eq!(json["changes"], json!([]));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_no_difference() {
+        let (good, bad) = (folder(GOOD, RULES), folder(GOOD, "nonsense"));
+        let nowhere = good.path().join("nowhere");
+        for wrong in [bad.path(), &nowhere] {
+            for (old, new) in [(wrong, good.path()), (good.path(), wrong)] {
+                let diff = Diff { old: old.to_owned(), new: new.to_owned() };
+                let failure = diff.run().err().expect("is refused");
+                assert_eq!(failure.exit_code(), 2, "{failure}");
+            }
+        }
     }
 
     #[test]

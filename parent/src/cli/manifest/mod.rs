@@ -181,6 +181,7 @@ impl Loaded {
 
     fn pack(path: &Path) -> Result<Self, Failure> {
         let folder = Folder::pack(path)?;
+        // Read by the reader the enclave has, so that nothing is written that it refuses.
         let manifest = parse(path, &folder.bytes)?;
         let policy = Policy::load(&manifest).map_err(|e| invalid(folder.explain(&e)))?;
         Ok(Self { bytes: folder.bytes, manifest, policy })

@@ -102,7 +102,7 @@ impl Table {
     }
 
     pub(super) fn parse(text: &str, now_s: u64) -> Result<Self, String> {
-        let given: Given = toml::from_str(text).map_err(|e| e.to_string())?;
+        let given: Given = toml::from_str(text).map_err(|e| e.to_string().trim_end().to_owned())?;
         let Given { cases, defaults } = given;
         if cases.is_empty() {
             return Err("no cases; write at least one [[cases]]".to_owned());
