@@ -235,6 +235,15 @@ fn a_total_that_overflows_stays_above_every_bound() {
 }
 
 #[test]
+fn a_name_that_cedar_would_misread_stands_in_quotes() {
+    for (name, written) in
+        [("amount_1", ".amount_1"), ("if", "[\"if\"]"), ("has", "[\"has\"]"), ("a$b", "[\"a$b\"]")]
+    {
+        assert_eq!(shape::member(name), written);
+    }
+}
+
+#[test]
 fn every_value_that_a_rule_can_look_at_is_listed_as_a_rule_writes_it() {
     let paths = load("").decoded_paths();
     for (path, of) in [
