@@ -235,11 +235,14 @@ impl Service {
                 self.sign_transaction(asking, key, &payload).map(Response::Signed)
             }
             Request::SignMessage { key, message } => {
+                self.ready()?;
                 let message = Message::parse(message.into_vec())?;
                 let intent = Intent::sign_message(key, message.signing_hash());
                 self.sign(asking, key, message, &intent)
             }
             Request::SignTypedData { key, typed_data } => {
+                // Before there are keys, nothing is read.
+                self.ready()?;
                 let data = TypedData::parse(&typed_data)?;
                 let intent = Intent::sign_typed_data(key, data.signing_hash());
                 self.sign(asking, key, data, &intent)

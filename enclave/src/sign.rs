@@ -42,7 +42,7 @@ pub fn sign<S: Subject>(
     Ok(SignedHash { signing_hash, r, s, y_parity })
 }
 
-/// The hash is computed from the subject's fields at this moment, and the signature is checked by
+/// The hash is the subject's own, computed from its fields, and the signature is checked by
 /// recovering the signer from it before anything is returned.
 fn sign_subject<S: Subject>(
     approved: Approved<ForAccount<S>>,

@@ -29,9 +29,10 @@ use crate::labels::Labels;
 use alloy_primitives::Address;
 use cedar_policy::{Entities, Entity, EntityUid, Request};
 use context::View;
+use draft::broken;
 use entity::{Action, Ids, Type};
 use nitro_signer_shared::manifest::{Manifest, Name, Switches};
-use nitro_signer_shared::refusal::{Refusal, RefusalCode};
+use nitro_signer_shared::refusal::Refusal;
 use roster::Roster;
 use rules::{Kind, Rules};
 use std::collections::{BTreeSet, HashSet};
@@ -172,7 +173,7 @@ impl Policy {
         of: &Description<'_>,
         now_s: u64,
     ) -> Result<(), Refusal> {
-        let (kind, principal) = self.roster.caller(caller).ok_or_else(unaskable)?;
+        let (kind, principal) = self.roster.caller(caller).ok_or_else(broken)?;
         self.ask(kind, principal, key, of, now_s)?.judge(of.action())
     }
 
@@ -199,13 +200,13 @@ impl Policy {
             None => roster.vault().clone(),
         };
         if let Some(key) = key.filter(|_| docket.reach.resource) {
-            entities.push(roster.key(key, ids).ok_or_else(unaskable)?);
+            entities.push(roster.key(key, ids).ok_or_else(broken)?);
         }
         if docket.reach.principal {
             entities.push(principal.clone());
         }
         entities.extend(self.action(action));
-        let entities = Entities::from_entities(entities, None).map_err(|_| unaskable())?;
+        let entities = Entities::from_entities(entities, None).map_err(|_| broken())?;
         let request = Request::new(
             principal.uid(),
             self.actions[action as usize].clone(),
@@ -213,7 +214,7 @@ impl Policy {
             context,
             None,
         );
-        Ok(docket.ask(&request.map_err(|_| unaskable())?, &entities))
+        Ok(docket.ask(&request.map_err(|_| broken())?, &entities))
     }
 
     /// The action as an entity, if it is in a group.
@@ -222,10 +223,6 @@ impl Policy {
         let action = self.actions[action as usize].clone();
         Some(Entity::new_no_attrs(action, HashSet::from([group])))
     }
-}
-
-fn unaskable() -> Refusal {
-    Refusal::new(RefusalCode::Internal, "the request could not be put to the policy")
 }
 
 #[cfg(test)]

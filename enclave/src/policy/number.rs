@@ -1,8 +1,8 @@
 //! Numbers of 256 bits as policy sees them: in Cedar's 64-bit ones, never smaller than they are.
 //!
 //! A Long here is rounded up to a whole unit, and what does not fit stands as the greatest Long, so
-//! that an upper bound holds for every amount. It is therefore no number to compute or to compare
-//! for equality with: the load (`load/bounds.rs`) sees to that.
+//! that an upper bound holds for every amount. It is therefore no number to compute with, and only
+//! the smallest unit can be compared for equality: the load (`load/bounds.rs`) sees to that.
 
 use super::draft::{Draft, Expressed};
 use super::load::Needs;
@@ -10,6 +10,8 @@ use alloy_primitives::{I256, U256};
 
 /// The attributes that hold such a Long of an amount, of which sums are bounds too.
 pub(super) const SUMMABLE: [&str; 7] = ["wei", "gwei", "ether", "units", "micros", "whole", "gas"];
+/// Those of them that are rounded.
+pub(super) const ROUNDED: [&str; 4] = ["gwei", "ether", "micros", "whole"];
 /// The attribute that holds such a Long of a number that may be negative or name something.
 pub(super) const SINGLE: &str = "long";
 
@@ -23,19 +25,39 @@ pub(super) fn amount(wei: U256, needs: &Needs) -> Expressed {
     record.into_record()
 }
 
-/// The schema's `Tokens`: an amount of a token with this many decimals.
-pub(super) fn tokens(units: U256, decimals: u8, needs: &Needs) -> Expressed {
+/// The schema's `Tokens`: an amount of a token with this many decimals. Of a token whose decimals
+/// nobody knows, any amount above zero may be all there is.
+pub(super) fn tokens(units: U256, decimals: Option<u8>, needs: &Needs) -> Expressed {
+    largest_tokens(std::iter::once((units, decimals)), needs)
+}
+
+/// The schema's `Tokens` that is nowhere below any of these amounts, each of its own token.
+pub(super) fn largest_tokens(
+    each: impl Iterator<Item = (U256, Option<u8>)>,
+    needs: &Needs,
+) -> Expressed {
+    let (mut units, mut micros, mut whole) = (U256::ZERO, U256::ZERO, U256::ZERO);
+    for (amount, decimals) in each {
+        units = units.max(amount);
+        micros = micros.max(scaled(amount, decimals, 6));
+        whole = whole.max(scaled(amount, decimals, 0));
+    }
     let mut record = Draft::new(needs);
     record.long("units", saturated(units));
-    record.long_with("micros", || {
-        saturated(match decimals.checked_sub(6) {
-            Some(above) => units.div_ceil(power_of_ten(above)),
-            None => units.saturating_mul(power_of_ten(6 - decimals)),
-        })
-    });
-    record.long_with("whole", || saturated(units.div_ceil(power_of_ten(decimals))));
+    record.long("micros", saturated(micros));
+    record.long("whole", saturated(whole));
     exact(&mut record, units);
     record.into_record()
+}
+
+/// Units of a token in steps of 10^-`places` of it, rounded up.
+fn scaled(units: U256, decimals: Option<u8>, places: u8) -> U256 {
+    match decimals {
+        _ if units.is_zero() => U256::ZERO,
+        None => U256::MAX,
+        Some(decimals) if decimals >= places => units.div_ceil(power_of_ten(decimals - places)),
+        Some(decimals) => units.saturating_mul(power_of_ten(places - decimals)),
+    }
 }
 
 /// The schema's `Uint`: a number whose unit we do not know.
@@ -75,21 +97,20 @@ fn power_of_ten(exponent: u8) -> U256 {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use cedar_policy::RestrictedExpression;
 
-    /// The record's fields in Cedar's own text.
-    fn text(number: Expressed) -> String {
-        format!("{:?}", number.unwrap())
+    fn check(record: Expressed, names: &[&str], longs: &[i64], exceeds: bool, hex: &str) {
+        let long = RestrictedExpression::new_long;
+        let mut expected: Vec<_> =
+            names.iter().zip(longs).map(|(name, n)| ((*name).to_owned(), long(*n))).collect();
+        expected.push(("hex".to_owned(), RestrictedExpression::new_string(hex.to_owned())));
+        expected.push(("exceeds_long".to_owned(), RestrictedExpression::new_bool(exceeds)));
+        let expected = RestrictedExpression::new_record(expected).unwrap();
+        assert_eq!(format!("{:?}", record.unwrap()), format!("{expected:?}"));
     }
 
-    fn check(record: Expressed, longs: &[i64], exceeds: bool, hex: &str) {
-        let text = text(record);
-        for long in longs {
-            assert!(text.contains(&long.to_string()), "{long} is not in {text}");
-        }
-        assert!(text.contains(&exceeds.to_string()), "{text}");
-        assert!(text.contains(hex), "{hex} is not in {text}");
-    }
-
+    const WEI: [&str; 3] = ["wei", "gwei", "ether"];
+    const TOKENS: [&str; 3] = ["units", "micros", "whole"];
     const MAX: i64 = i64::MAX;
 
     fn power(bits: usize) -> U256 {
@@ -113,7 +134,7 @@ mod tests {
             (power(128), [MAX, MAX, MAX], true),
             (U256::MAX, [MAX, MAX, MAX], true),
         ] {
-            check(amount(wei, &Needs::All), &longs, exceeds, &format!("{wei:064x}"));
+            check(amount(wei, &Needs::All), &WEI, &longs, exceeds, &format!("{wei:064x}"));
         }
     }
 
@@ -130,8 +151,23 @@ mod tests {
             (U256::MAX, 36, [MAX, MAX, MAX], true),
         ] {
             let hex = format!("{units:064x}");
-            check(tokens(units, decimals, &Needs::All), &longs, exceeds, &hex);
+            check(tokens(units, Some(decimals), &Needs::All), &TOKENS, &longs, exceeds, &hex);
         }
+    }
+
+    #[test]
+    fn a_token_of_unknown_decimals_is_above_every_bound_but_nothing_is_nothing() {
+        let hex = |n: u64| format!("{n:064x}");
+        let of = |units: u64| tokens(U256::from(units), None, &Needs::All);
+        check(of(1), &TOKENS, &[1, MAX, MAX], false, &hex(1));
+        check(of(0), &TOKENS, &[0, 0, 0], false, &hex(0));
+        let largest = |each: &[(u64, Option<u8>)]| {
+            let each = each.iter().map(|(units, decimals)| (U256::from(*units), *decimals));
+            largest_tokens(each, &Needs::All)
+        };
+        check(largest(&[(7, Some(0)), (9, Some(6))]), &TOKENS, &[9, 7_000_000, 7], false, &hex(9));
+        check(largest(&[(7, Some(6)), (9, None)]), &TOKENS, &[9, MAX, MAX], false, &hex(9));
+        check(largest(&[]), &TOKENS, &[0, 0, 0], false, &hex(0));
     }
 
     #[test]
@@ -145,19 +181,30 @@ mod tests {
             (above, MAX, true),
             (I256::MIN, i64::MIN, true),
         ] {
-            check(signed(number, &Needs::All), &[long], exceeds, &format!("{number:064x}"));
+            check(
+                signed(number, &Needs::All),
+                &["long"],
+                &[long],
+                exceeds,
+                &format!("{number:064x}"),
+            );
         }
-        check(unsigned(U256::from(7), &Needs::All), &[7], false, &format!("{:064x}", 7));
-        check(unsigned(power(63), &Needs::All), &[MAX], true, &format!("{:064x}", power(63)));
+        check(unsigned(U256::from(7), &Needs::All), &["long"], &[7], false, &format!("{:064x}", 7));
+        check(
+            unsigned(power(63), &Needs::All),
+            &["long"],
+            &[MAX],
+            true,
+            &format!("{:064x}", power(63)),
+        );
     }
 
     #[test]
     fn only_what_is_needed_is_made() {
         let needs = Needs::path(&["whole"]);
-        let text = text(tokens(U256::from(7), 0, &needs));
-        assert!(
-            text.contains("whole") && !text.contains("units") && !text.contains("hex"),
-            "{text}"
-        );
+        let only = [("whole".to_owned(), RestrictedExpression::new_long(7))];
+        let only = RestrictedExpression::new_record(only).unwrap();
+        let made = tokens(U256::from(7), Some(0), &needs).unwrap();
+        assert_eq!(format!("{made:?}"), format!("{only:?}"));
     }
 }

@@ -4,7 +4,7 @@
 //! [`super::Approved`]: nothing here can lead to a signature.
 
 use super::rules::{Kind, Verdict};
-use super::{Action, Description, Policy, PolicyLoadError, load, unaskable};
+use super::{Action, Description, Policy, PolicyLoadError, load};
 use crate::key::KeyFacts;
 use alloy_primitives::Address;
 use nitro_signer_shared::manifest::{Manifest, Name};
@@ -106,7 +106,7 @@ impl Policy {
             return Ok(stopped(RefusalCode::ProofRequired.into()));
         }
         match self.ask(kind, principal, key, of, now_s) {
-            Err(refusal) if refusal == unaskable() => Err(refusal),
+            Err(refusal) if refusal.code == RefusalCode::Internal => Err(refusal),
             Err(refusal) => Ok(stopped(refusal)),
             Ok(verdict) => {
                 let outcome = verdict.judge(of.action());

@@ -109,9 +109,14 @@ impl Shape {
 
     fn list_type(&self) -> String {
         let item = self.schema_type();
-        let mut fields = format!("\"size\": Long, \"items\": Set<{item}>");
+        let mut fields = format!(
+            "\"size\": Long, \"items\": Set<{item}>, \"first\"?: {item}, \"last\"?: {item}"
+        );
+        if self.is_amount() {
+            fields += &format!(", \"largest\": {item}");
+        }
         if self.adds_up() {
-            fields += &format!(", \"largest\": {item}, \"total\": {item}");
+            fields += &format!(", \"total\": {item}");
         }
         if let Self::Record(members) = self {
             let columns = members.iter().filter(|(_, of)| of.is_simple());
@@ -150,33 +155,18 @@ impl Shape {
         }
     }
 
-    /// Whether a list of it has a largest item and a total: only numbers of one unit do.
+    /// Whether a list of it has a largest item.
+    const fn is_amount(&self) -> bool {
+        matches!(self, Self::Unsigned | Self::Tokens(_))
+    }
+
+    /// Whether a list of it has a total: only numbers of one unit do.
     const fn adds_up(&self) -> bool {
         matches!(self, Self::Unsigned | Self::Tokens(Token::Contract))
     }
 
     const fn is_simple(&self) -> bool {
         !matches!(self, Self::List(_) | Self::Record(_))
-    }
-
-    /// Whether the decimals of every token in this value are known.
-    pub(super) fn is_scaled(&self, value: &DynSolValue, known: &Known<'_>) -> bool {
-        self.is_item_scaled(Item { value, siblings: None }, known)
-    }
-
-    fn is_item_scaled(&self, item: Item<'_>, known: &Known<'_>) -> bool {
-        match (self, item.value) {
-            (Self::Tokens(token), _) => token.decimals(item, known).is_some(),
-            (Self::List(of), DynSolValue::Array(items) | DynSolValue::FixedArray(items)) => {
-                items.iter().all(|value| of.is_item_scaled(Item { value, siblings: None }, known))
-            }
-            (Self::Record(members), DynSolValue::CustomStruct { tuple, .. }) => {
-                let siblings = Some(item.value);
-                let mut both = members.iter().zip(tuple);
-                both.all(|((_, of), value)| of.is_item_scaled(Item { value, siblings }, known))
-            }
-            _ => true,
-        }
     }
 
     /// The value, as far as it is needed.
@@ -199,8 +189,7 @@ impl Shape {
             (Self::Bytes, DynSolValue::Bytes(bytes)) => hashed(bytes, needs),
             (Self::Text, DynSolValue::String(text)) => wrapped_text(text, needs),
             (Self::Tokens(token), DynSolValue::Uint(units, _)) => {
-                let decimals = token.decimals(item, known).ok_or_else(broken)?;
-                number::tokens(*units, decimals, needs)
+                number::tokens(*units, token.decimals(item, known), needs)
             }
             (Self::List(of), DynSolValue::Array(values) | DynSolValue::FixedArray(values)) => {
                 let items = values.iter().map(|value| Item { value, siblings: None });
@@ -226,14 +215,25 @@ impl Shape {
             let each = items.iter().map(|item| self.express_item(*item, needs, known));
             Ok(RestrictedExpression::new_set(each.collect::<Result<Vec<_>, _>>()?))
         })?;
-        if self.adds_up() {
-            let numbers = || items.iter().filter_map(|item| item.value.as_uint());
-            let largest = numbers().map(|(n, _)| n).max().unwrap_or_default();
-            let total = numbers().fold(U256::ZERO, |sum, (n, _)| sum.saturating_add(n));
-            for (name, number) in [("largest", largest), ("total", total)] {
-                let value = DynSolValue::Uint(number, 256);
-                record.put(name, |needs| self.express(&value, needs, known))?;
+        for (name, item) in [("first", items.first()), ("last", items.last())] {
+            if let Some(item) = item {
+                record.put(name, |needs| self.express_item(*item, needs, known))?;
             }
+        }
+        let numbers = || items.iter().filter_map(|item| Some((item.value.as_uint()?.0, *item)));
+        if self.is_amount() {
+            record.put("largest", |needs| match self {
+                Self::Tokens(token) => {
+                    let each = numbers().map(|(n, item)| (n, token.decimals(item, known)));
+                    number::largest_tokens(each, needs)
+                }
+                _ => number::unsigned(numbers().map(|(n, _)| n).max().unwrap_or_default(), needs),
+            })?;
+        }
+        if self.adds_up() {
+            let total = numbers().fold(U256::ZERO, |sum, (n, _)| sum.saturating_add(n));
+            let total = DynSolValue::Uint(total, 256);
+            record.put("total", |needs| self.express(&total, needs, known))?;
         }
         if let Self::Record(members) = self {
             record.put("each", |needs| express_columns(members, items, needs, known))?;

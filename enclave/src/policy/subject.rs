@@ -16,7 +16,7 @@ use nitro_signer_shared::refusal::{Refusal, RefusalCode};
 
 /// Something that a key can sign.
 pub trait Subject {
-    /// The hash to sign, computed from the fields at each call.
+    /// The hash to sign, computed from the fields that policy sees.
     fn signing_hash(&self) -> B256;
 
     /// Describes it to policy. `from` is the key's address.

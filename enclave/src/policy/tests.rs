@@ -17,6 +17,7 @@ use clients::NOW_S;
 use nitro_signer_shared::manifest::{AbiEntry, AddressEntry, ManifestHash, TypedDataEntry};
 use nitro_signer_shared::message::Origin;
 use nitro_signer_shared::proof::Intent;
+use nitro_signer_shared::refusal::RefusalCode;
 
 mod calls;
 mod kinds;

@@ -115,7 +115,7 @@ impl Vocabulary {
         Some(Decoded { abi: abi.as_str(), shape, call })
     }
 
-    /// The values of this typed data, if its type is known and so is every token in it.
+    /// The values of this typed data, if its type is known.
     pub(super) fn express_message(
         &self,
         data: &TypedData,
@@ -124,9 +124,7 @@ impl Vocabulary {
     ) -> Option<Expressed> {
         let message = self.messages.get(&data.type_hash())?;
         let values = named(data.message().iter().cloned());
-        let scaled = message.shape.is_scaled(&values, known);
-        scaled
-            .then(|| nested(&[&message.name], needs, |n| message.shape.express(&values, n, known)))
+        Some(nested(&[&message.name], needs, |needs| message.shape.express(&values, needs, known)))
     }
 }
 

@@ -47,6 +47,10 @@ impl Domain {
         if domain == Self::default() {
             return Err(invalid("domain is empty: a signature for no domain is good in all"));
         }
+        // shared::proof: whoever has such a signature is a client, if the signer's key ever is one.
+        if domain.name.as_deref() == Some("nitro-signer") && domain.salt.is_some() {
+            return Err(invalid("this is the domain of client proofs, which held keys never sign"));
+        }
         Ok(domain)
     }
 

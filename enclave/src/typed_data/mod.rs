@@ -36,7 +36,7 @@ use types::Types;
 pub struct TypedData {
     domain: Domain,
     primary_type: String,
-    encode_type: String,
+    type_hash: B256,
     message: Vec<(String, DynSolValue)>,
     signing_hash: B256,
 }
@@ -68,11 +68,12 @@ impl TypedData {
         let signing_hash = keccak256(
             [&[0x19, 0x01], domain.separator()?.as_slice(), message_hash.as_slice()].concat(),
         );
-        let encode_type = types.encode_type(&primary_type);
-        Ok(Self { domain, primary_type, encode_type, message, signing_hash })
+        let type_hash = keccak256(types.encode_type(&primary_type));
+        Ok(Self { domain, primary_type, type_hash, message, signing_hash })
     }
 
-    /// The hash to sign: keccak256(0x19 0x01 || domain separator || hashStruct(message)).
+    /// The hash to sign: keccak256(0x19 0x01 || domain separator || hashStruct(message)), computed
+    /// from the values below when they were read; nothing can change them since.
     #[must_use]
     pub const fn signing_hash(&self) -> B256 {
         self.signing_hash
@@ -91,16 +92,10 @@ impl TypedData {
         &self.primary_type
     }
 
-    /// keccak256 of [`Self::encode_type`]: names the message's type and all that it refers to.
+    /// keccak256 of the type's encodeType: names the message's type and all that it refers to.
     #[must_use]
-    pub fn type_hash(&self) -> B256 {
-        keccak256(&self.encode_type)
-    }
-
-    /// EIP-712's encodeType of the message's type.
-    #[must_use]
-    pub fn encode_type(&self) -> &str {
-        &self.encode_type
+    pub const fn type_hash(&self) -> B256 {
+        self.type_hash
     }
 
     /// The message's members in declared order: the very values that were hashed. A nested struct

@@ -89,7 +89,7 @@ fn accepted(typed_data: &Json) -> TypedData {
     let ours = parse(typed_data).unwrap_or_else(|e| unreachable!("{e}: {typed_data}"));
     let theirs: alloy_dyn_abi::TypedData = serde_json::from_value(typed_data.clone()).unwrap();
     assert_eq!(ours.signing_hash(), theirs.eip712_signing_hash().unwrap(), "{typed_data}");
-    assert_eq!(ours.encode_type(), theirs.encode_type().unwrap());
+    assert_eq!(ours.type_hash(), keccak256(theirs.encode_type().unwrap()));
     ours
 }
 
@@ -120,9 +120,23 @@ fn check_no_value(kind: &str, value: Json, sentence: &str) {
 }
 
 #[test]
+fn the_domain_of_client_proofs_is_refused() {
+    let salt = "0x0707070707070707070707070707070707070707070707070707070707070707";
+    let of = |domain: Json| {
+        let mut data = without("/types/EIP712Domain");
+        data["domain"] = domain;
+        parse(&data)
+    };
+    assert!(of(json!({"name": "nitro-signer"})).is_ok());
+    assert!(of(json!({"name": "other", "salt": salt})).is_ok());
+    assert!(of(json!({"name": "nitro-signer", "salt": salt})).is_err());
+    assert!(of(json!({"name": "nitro-signer", "version": "1", "salt": salt})).is_err());
+}
+
+#[test]
 fn the_example_of_eip_712_has_the_published_hashes() {
     let mail = accepted(&mail());
-    assert_eq!(mail.encode_type(), MAIL);
+    assert_eq!(mail.type_hash(), keccak256(MAIL));
     assert_eq!(mail.primary_type(), "Mail");
     let expected = b256!("a0cedeb2dc280ba39b857546d74f5549c3a1d7bdc2dd96bf881f76108e23dac2");
     assert_eq!(mail.type_hash(), expected);
@@ -489,6 +503,16 @@ fn types_are_few_and_shallow() {
     };
     assert!(parse_types(&members(types::MAX_MEMBERS), json!({})).is_ok());
     check(&members(types::MAX_MEMBERS + 1), "A has more than 256 members");
+    // 250 members of 131 bytes, and one that fills up what is left.
+    let text = |last: usize| {
+        let name = |i: usize| format!("{}{i:03}", "m".repeat(122));
+        let mut members: Vec<_> = (0..250).map(|i| format!("bool {}", name(i))).collect();
+        members.push(format!("bool {}", "n".repeat(last)));
+        vec!["P()".into(), format!("A({})", members.join(","))]
+    };
+    let left = types::MAX_MEMBERS_TEXT - 250 * 131 - 6;
+    assert!(parse_types(&text(left), json!({})).is_ok());
+    check(&text(left + 1), "all members together are longer than 32768");
 
     let nested = |n: usize| (1..n).fold(json!({}), |inner, _| json!({"m0": inner}));
     assert!(parse_types(&chain(types::MAX_DEPTH, 1), nested(types::MAX_DEPTH)).is_ok());
@@ -952,7 +976,9 @@ fn alloy_computes_the_same_hashes() {
         let texts: Vec<_> = types.iter().enumerate().map(text).collect();
         let texts: Vec<_> = texts.iter().map(String::as_str).collect();
         let read = accepted(&of(&texts, message));
-        let declared = DeclaredType::parse(read.encode_type()).unwrap();
+        let theirs: alloy_dyn_abi::TypedData =
+            serde_json::from_value(of(&texts, json!({}))).unwrap();
+        let declared = DeclaredType::parse(&theirs.encode_type().unwrap()).unwrap();
         assert_eq!(declared.type_hash, read.type_hash());
         assert_eq!(declared.primary_type, read.primary_type());
     }

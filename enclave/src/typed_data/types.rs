@@ -15,6 +15,9 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) const MAX_TYPES: usize = 64;
 /// The most members of one type.
 pub(super) const MAX_MEMBERS: usize = 256;
+/// The most bytes of all members together, as encodeType writes them: each struct's hash covers all
+/// that it refers to, so 64 of them hash at most 2 MiB.
+pub(super) const MAX_MEMBERS_TEXT: usize = 32_768;
 /// How deep structs and arrays may nest, the primary type's struct counted. Half of what the JSON
 /// reader takes, so that values are never refused by it first.
 pub(super) const MAX_DEPTH: usize = 16;
@@ -108,6 +111,10 @@ impl Types {
             types.insert(name, members);
         }
         let types = Self(types);
+        let members = types.0.values().flatten();
+        if members.map(Member::text_length).sum::<usize>() > MAX_MEMBERS_TEXT {
+            return Err(format!("all members together are longer than {MAX_MEMBERS_TEXT} bytes"));
+        }
         let mut depths = BTreeMap::new();
         for name in types.0.keys() {
             types.depth(name, &mut depths)?;
@@ -189,6 +196,11 @@ impl Types {
 }
 
 impl Member {
+    /// Of `type name,` in encodeType.
+    const fn text_length(&self) -> usize {
+        self.kind.text.len() + self.name.len() + 2
+    }
+
     fn struct_name(&self) -> Option<&str> {
         match &self.kind.stem {
             Stem::Struct(name) => Some(name),

@@ -1,15 +1,16 @@
 //! Whether a rule uses saturated numbers only where they cannot mislead.
 //!
-//! A Long of an amount that does not fit stands as 2^63 - 1, so two different amounts can look
-//! equal, and a difference can look small. A rule may compare such a Long, or a sum of them, with a
-//! number, which holds for every amount; anything else does not load. Records are exact by their
-//! `hex` and may be compared whole.
+//! A Long of an amount that does not fit stands as 2^63 - 1, and one in a larger unit is rounded up,
+//! so two different amounts can look equal, and a difference can look small. A rule may bound such
+//! a Long, or a sum of them, by a number, and compare one for equality in its smallest unit;
+//! anything else does not load. Upper bounds hold for every amount; a lower bound in a larger unit is
+//! off by less than one of it. Records are exact by their `hex` and may be compared whole.
 
-use crate::policy::number::{SINGLE, SUMMABLE};
+use crate::policy::number::{ROUNDED, SINGLE, SUMMABLE};
 use serde_json::Value;
 
 const ADVICE: &str = "compare an amount's number, or a sum of them, with a number below \
-                      9223372036854775807; for exact amounts compare `hex`";
+                      9223372036854775807; for exact amounts compare `hex`, or the smallest unit";
 
 /// Refuses a rule, in Cedar's JSON form, that uses a saturated number otherwise.
 pub(super) fn check(rule: &Value) -> Result<(), String> {
@@ -31,14 +32,28 @@ fn visit(node: &Value) -> Result<(), String> {
                     (is_bounded(left) && is_bound(right)) || (is_bound(left) && is_bounded(right));
                 return good.then_some(()).ok_or_else(|| ADVICE.to_owned());
             }
-            "contains" if saturated(right).is_some() && is_set_of_numbers(left) => return Ok(()),
+            "contains" if saturated(right).is_some() => {
+                let good = !is_rounded(right) && is_set_of_numbers(left);
+                return good.then_some(()).ok_or_else(|| ADVICE.to_owned());
+            }
             _ => {}
         }
+    }
+    // What has attributes is a record, whatever its name.
+    if let Some(inner) = [".", "has"].iter().find_map(|access| node.get(*access)?.get("left")) {
+        return visit_record(inner);
     }
     match node {
         Value::Object(fields) => fields.values().try_for_each(visit),
         Value::Array(children) => children.iter().try_for_each(visit),
         _ => Ok(()),
+    }
+}
+
+fn visit_record(node: &Value) -> Result<(), String> {
+    match node.get(".") {
+        Some(inner) => visit_record(&inner["left"]),
+        None => visit(node),
     }
 }
 
@@ -91,8 +106,13 @@ fn is_bound(node: &Value) -> bool {
     }
 }
 
+/// Whether this is one number that is not rounded, compared with a number; 0 is 0 in every unit.
 fn is_named_number(name: &Value, is: &Value) -> bool {
-    saturated(name).is_some() && number(is).is_some()
+    saturated(name).is_some() && number(is).is_some_and(|n| n == 0 || !is_rounded(name))
+}
+
+fn is_rounded(node: &Value) -> bool {
+    saturated(node).is_some_and(|name| ROUNDED.contains(&name))
 }
 
 fn is_set_of_numbers(node: &Value) -> bool {
@@ -150,6 +170,11 @@ mod tests {
             "(context.value.wei > 5) == true",
             "if context.value.wei > 5 then true else context.value.wei == 1",
             "context.nonce == context.chain_id",
+            "context.value.ether == 0",
+            "context.call.forward.gas.hex == \"00\"",
+            "context.call.forward.long.exceeds_long",
+            "context.call.forward has gas.hex",
+            "context.call.forward.gas.long <= 5",
         ] {
             assert!(!refused(condition), "{condition}");
         }
@@ -187,6 +212,13 @@ mod tests {
             "{a: context.value.wei} == {a: 5}",
             "context.value.wei == context.gas",
             "context.set.contains(context.value.wei)",
+            "context.value.ether == 1",
+            "context.value.gwei != 1",
+            "context.amount.whole == 5",
+            "context.amount.micros == 5",
+            "[1].contains(context.value.ether)",
+            "(if context.value.wei == context.gas then context.a else context.b).hex == \"00\"",
+            "{a: context.value.wei}.a == 5",
         ] {
             assert!(refused(condition), "{condition}");
         }

@@ -173,6 +173,16 @@ fn structs_arrays_and_every_kind_of_value_are_seen() {
         (pay(&[TREASURY, USDC], &[3, 9]), "pay", "recipients.size == 2".to_owned()),
         (pay(&[], &[]), "pay", "amounts.largest.long == 0".to_owned()),
         (
+            pay(&[TREASURY, USDC], &[3, 9]),
+            "pay",
+            format!(
+                "recipients has first && context.call.router.pay.recipients.first == \
+                 Address::\"{}\" && context.call.router.pay.recipients has last && \
+                 context.call.router.pay.recipients.last == Address::\"{usdc}\"",
+                treasury()
+            ),
+        ),
+        (
             pay(&[TREASURY], &[1]),
             "pay",
             format!("recipients.items == [Address::\"{}\"]", treasury()),

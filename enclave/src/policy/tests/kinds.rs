@@ -141,9 +141,13 @@ fn a_permit_is_known_by_its_type_hash_and_scaled_by_its_token() {
         &format!("{has}.deadline.long <= context.time + 59"),
         &permit(USDC, "1")
     ));
-    // A token that the book does not know has no decimals, so nobody could bound it.
-    assert!(!permits_data("context has message", &permit(STRANGER, "1")));
-    assert!(!permits_data("context has message", &permit(TREASURY, "1")));
+    // Of a token that the book does not know, any amount is above every bound, and all else is seen.
+    for token in [STRANGER, TREASURY] {
+        let unknown = permit(token, "1");
+        assert!(!permits_data(&format!("{has}.value.whole <= 9223372036854775806"), &unknown));
+        assert!(permits_data(&format!("{has}.value.units == 1"), &unknown));
+        assert!(permits_data(&format!("{has}.spender in AddressGroup::\"safe\""), &unknown));
+    }
     // Anybody may call a type Permit.
     let mut foreign = permit(USDC, "1");
     foreign["types"]["Permit"] = members("address owner,address spender,uint256 value");
@@ -160,8 +164,16 @@ fn a_batch_of_permits_is_seen_token_by_token() {
          [Address::\"{usdc}\"].containsAll(context.message.permit2_batch.details.each.token.items)"
     );
     assert!(permits_data(&only, &permit_batch(&[(USDC, 1), (USDC, 2)])));
-    // One token of unknown decimals, and the whole is not seen.
-    assert!(!permits_data("context has message", &permit_batch(&[(USDC, 1), (NFT, 2)])));
+    assert!(!permits_data(&only, &permit_batch(&[(USDC, 1), (NFT, 2)])));
+    let bounded = "context has message.permit2_batch && \
+                   context.message.permit2_batch.details.each.amount.largest.whole <= 5";
+    assert!(permits_data(bounded, &permit_batch(&[(USDC, 1), (USDC, 5_000_000)])));
+    assert!(!permits_data(bounded, &permit_batch(&[(USDC, 1), (USDC, 5_000_001)])));
+    // One item of a token of unknown decimals hides nothing and is within no bound.
+    assert!(!permits_data(bounded, &permit_batch(&[(USDC, 1), (NFT, 1)])));
+    let spender = "context has message.permit2_batch && \
+                   context.message.permit2_batch.spender in AddressGroup::\"safe\"";
+    assert!(permits_data(spender, &permit_batch(&[(USDC, 1), (NFT, 1)])));
     let amount = "context has message.permit2_batch && \
                   context.message.permit2_batch.details.each.amount.size == 2";
     assert!(permits_data(amount, &permit_batch(&[(USDC, 1), (USDC, 2)])));
