@@ -53,8 +53,16 @@ class Ethers:
 
     def ask(self, question, **fields):
         """One question, one answer."""
+        self.put(question, **fields)
+        return self.take()
+
+    def put(self, question, **fields):
+        """A question whose answer `take` gives; one at a time, or both sides may wait for ever."""
         self.process.stdin.write(json.dumps({"ask": question, **fields}) + "\n")
         self.process.stdin.flush()
+
+    def take(self):
+        """The answer to the question that was put."""
         line = self.process.stdout.readline()
         if not line:
             raise AssertionError("the Node process with ethers has ended")
