@@ -59,6 +59,9 @@ mod tests {
         assert!(!check("a=b", "v"));
         assert!(!check(&"a".repeat(33), "v"));
         assert!(!check("a", &"v".repeat(65)));
+        assert!(check("a", " ~"));
+        assert!(!check("a", "\u{1f}"));
+        assert!(!check("a", "\u{7f}"));
         assert!(!check("a", "line\nbreak"));
         assert!(!check("a", "é"));
     }

@@ -7,12 +7,17 @@
 
 use crate::refusal::{Refusal, RefusalCode};
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
 
 /// How deep arrays and objects may nest. Nothing that is served nests deeper than ten.
 pub const MAX_DEPTH: usize = 32;
+
+/// The most values in one text. A value takes many times the two bytes that its text may have; the
+/// largest request that is served, a hundred calls with an access list, has about 100,000.
+pub const MAX_VALUES: usize = 262_144;
 
 /// The largest integer that every JSON implementation keeps exactly: 2^53 - 1 (RFC 8259,
 /// section 6).
@@ -65,7 +70,9 @@ impl From<FieldError> for Refusal {
 pub fn read(text: &[u8]) -> Result<Value, Refusal> {
     let refuse = |e: serde_json::Error| Refusal::new(RefusalCode::MalformedJson, e.to_string());
     let mut reader = serde_json::Deserializer::from_slice(text);
-    let value = Nested { left: MAX_DEPTH }.deserialize(&mut reader).map_err(refuse)?;
+    let values = Cell::new(MAX_VALUES);
+    let value =
+        Nested { left: MAX_DEPTH, values: &values }.deserialize(&mut reader).map_err(refuse)?;
     reader.end().map_err(refuse)?;
     Ok(value)
 }
@@ -174,29 +181,34 @@ impl Object {
     }
 }
 
-/// Reads one value with this many levels of nesting left.
+/// Reads one value with this many levels of nesting and this many values left.
 #[derive(Clone, Copy)]
-struct Nested {
+struct Nested<'a> {
     left: usize,
+    values: &'a Cell<usize>,
 }
 
-impl Nested {
+impl Nested<'_> {
     fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
         let left = self.left.checked_sub(1);
         let left = left.ok_or_else(|| E::custom(format!("nested deeper than {MAX_DEPTH}")))?;
-        Ok(Self { left })
+        Ok(Self { left, ..self })
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Nested {
+impl<'de> DeserializeSeed<'de> for Nested<'_> {
     type Value = Value;
 
     fn deserialize<D: serde::Deserializer<'de>>(self, reader: D) -> Result<Value, D::Error> {
+        let left = self.values.get().checked_sub(1);
+        let left =
+            left.ok_or_else(|| D::Error::custom(format!("more than {MAX_VALUES} values")))?;
+        self.values.set(left);
         reader.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Nested {
+impl<'de> Visitor<'de> for Nested<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -297,6 +309,16 @@ mod tests {
     }
 
     #[test]
+    fn values_end_at_the_limit() {
+        let list = |items: usize| format!("[{}]", vec!["1"; items].join(","));
+        // The list is a value too.
+        check(&list(MAX_VALUES - 1), true);
+        check(&list(MAX_VALUES), false);
+        let objects = "{\"a\":1},".repeat(MAX_VALUES / 2);
+        check(&format!("[{}]", objects.trim_end_matches(',')), false);
+    }
+
+    #[test]
     fn an_integer_is_an_integer() {
         let check = |text: &str, expected: Option<u64>| {
             let value = read(text.as_bytes()).expect("is JSON");
@@ -310,6 +332,30 @@ mod tests {
         check("1.0", None);
         check("1e3", None);
         check("\"1\"", None);
+    }
+
+    #[test]
+    fn a_field_is_of_the_kind_that_is_asked_for() {
+        let value = || read(br#"["a",[],{}]"#).expect("is JSON");
+        let items = value().array("n").expect("an array");
+        assert_eq!(items.len(), 3);
+        assert!(value().object("n").is_err());
+        assert!(value().string("n").is_err());
+        assert_eq!(items[0].clone().string("n"), Ok("a".to_owned()));
+        assert!(items[0].clone().array("n").is_err());
+        assert!(items[2].clone().object("n").is_ok());
+    }
+
+    #[test]
+    fn a_null_is_no_value_and_stays_unless_it_is_dropped() {
+        let text = br#"{"some":1,"none":null,"kept":null}"#;
+        let mut object = read_object(text).expect("an object");
+        for (name, there) in [("some", true), ("none", false), ("other", false)] {
+            assert_eq!(object.has(name), there, "{name}");
+        }
+        object.drop_nulls(&["some", "none"]);
+        let names: Vec<String> = object.into_fields().map(|(name, _)| name).collect();
+        assert_eq!(names, ["kept", "some"]);
     }
 
     #[test]

@@ -76,8 +76,7 @@ fn requests(c: &mut Criterion) {
     let caller = callers
         .authenticate(Some(CERTIFICATE_NAME), &[], &intent, &hash, NOW_S)
         .expect("is listed");
-    let approve =
-        || policy.approve(&caller, &facts, read(), |_| false, NOW_S).expect("permits");
+    let approve = || policy.approve(&caller, &facts, read(), |_| false, NOW_S).expect("permits");
 
     c.bench_function("transaction/read", |b| b.iter(|| black_box(read())));
     c.bench_function("policy/20_rules_with_reading", |b| b.iter(|| black_box(approve())));

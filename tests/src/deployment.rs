@@ -115,7 +115,12 @@ pub fn manifest(key: &KeyArn, operator: &ClientKey) -> Manifest {
         policy: POLICY.to_owned(),
         abis: vec![],
         typed_data: vec![],
-        switches: Switches { delegation: true, ..Switches::default() },
+        switches: Switches {
+            delegation: true,
+            raw_digests: true,
+            unprotected_legacy: true,
+            ..Switches::default()
+        },
         siblings: vec![],
     }
 }

@@ -53,6 +53,7 @@ impl Tour<'_> {
         self.say(&format!("A key was made inside the enclave; its attestation was verified before this was printed: {address}"));
 
         self.sign_every_type(&address)?;
+        self.sign_everything_else(&address)?;
         self.show_a_refusal(&address)?;
         self.verify_attestation()?;
         self.finish(address)
@@ -64,6 +65,31 @@ impl Tour<'_> {
             let signed =
                 self.cli(&["sign", "transaction", "--without-proof", "-"], Some(&transaction))?;
             println!("     {name:<18} {}", text(&signed, "transaction_hash"));
+        }
+        Ok(())
+    }
+
+    fn sign_everything_else(&mut self, address: &str) -> Outcome<()> {
+        self.say("And everything else that is signed; the last two with the operator's proof:");
+        let from = ["--from", address];
+        let message = ["sign", "message", "--without-proof", "--text", "hello"];
+        let mail = ["sign", "typed-data", "--without-proof", "-"];
+        let delegate = "0x3333333333333333333333333333333333333333";
+        let digest = format!("{:#066x}", 7);
+        let authorization =
+            ["sign", "authorization", "--chain-id", "31337", "--address", delegate, "--nonce", "0"];
+        let digest = ["sign", "digest", &digest];
+        let asked: [(&str, &[&str], Option<Value>); 4] = [
+            ("message (EIP-191)", &message, None),
+            ("typed data (EIP-712)", &mail, Some(typed_data())),
+            ("authorization", &authorization, None),
+            ("bare digest", &digest, None),
+        ];
+        for (name, arguments, input) in asked {
+            let signed = self.cli(&[arguments, &from].concat(), input.as_ref())?;
+            // An authorization is printed as a transaction takes it: with the signature's parts.
+            let shown = [text(&signed, "signature"), text(&signed, "r")];
+            println!("     {name:<21} {}", shown.iter().find(|s| !s.is_empty()).unwrap_or(&""));
         }
         Ok(())
     }
@@ -184,6 +210,18 @@ fn legacy(from: &str) -> Value {
         "gasPrice": "0x3b9aca00",
         "value": "0xde0b6b3a7640000",
         "data": "0x",
+    })
+}
+
+fn typed_data() -> Value {
+    json!({
+        "types": { "Mail": [
+            { "name": "to", "type": "address" },
+            { "name": "contents", "type": "string" },
+        ] },
+        "primaryType": "Mail",
+        "domain": { "name": "Post", "version": "1", "chainId": CHAIN },
+        "message": { "to": "0x1111111111111111111111111111111111111111", "contents": "hello" },
     })
 }
 

@@ -80,7 +80,10 @@ mod tests {
         let mut seen = SeenRequests::default();
         assert_eq!(code(seen.admit(id(1), 110, 100)), None);
         assert_eq!(code(seen.admit(id(2), 120, 111)), None);
-        assert_eq!(code(seen.admit(id(1), 110, 109)), Some(RefusalCode::ProofExpired));
+        for expiry_s in [110, 111] {
+            assert_eq!(code(seen.admit(id(1), expiry_s, 109)), Some(RefusalCode::ProofExpired));
+        }
+        assert_eq!(code(seen.admit(id(1), 112, 109)), None);
     }
 
     #[test]

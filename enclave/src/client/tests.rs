@@ -194,6 +194,10 @@ fn an_expiry_lies_after_now_and_at_most_ten_minutes_ahead() {
         let proof = proof(&f.intent, &f.hash, expiry);
         assert_eq!(f.ask(Some("app"), &[proof]).err(), expected, "{expiry}");
     }
+    // The time is looked at before the signature.
+    let f = Fixture::new();
+    let unsigned = ClientProof { expiry: NOW_S, signature: FixedBytes::ZERO, ..f.good() };
+    f.refuses(unsigned, RefusalCode::ProofExpired);
 }
 
 #[test]

@@ -51,10 +51,10 @@ impl Action {
         Self::NAMES[self as usize].1
     }
 
-    /// The action that this one is `in`, as the schema has it.
-    pub(super) const fn parent(self) -> Option<Self> {
+    /// The group of actions that this one is in, as the schema has it.
+    pub(super) const fn group(self) -> Option<&'static str> {
         match self {
-            Self::SignAuthorization => Some(Self::SignDelegation),
+            Self::SignDelegation | Self::SignAuthorization => Some("Delegate"),
             _ => None,
         }
     }

@@ -216,10 +216,11 @@ impl Policy {
         Ok(docket.ask(&request.map_err(|_| unaskable())?, &entities))
     }
 
-    /// The action as an entity, if it is in another one.
+    /// The action as an entity, if it is in a group.
     fn action(&self, action: Action) -> Option<Entity> {
-        let parents: HashSet<EntityUid> = [self.actions[action.parent()? as usize].clone()].into();
-        Some(Entity::new_no_attrs(self.actions[action as usize].clone(), parents))
+        let group = self.ids.of(Type::Action, action.group()?);
+        let action = self.actions[action as usize].clone();
+        Some(Entity::new_no_attrs(action, HashSet::from([group])))
     }
 }
 

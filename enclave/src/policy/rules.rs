@@ -149,13 +149,13 @@ fn condition(policy: &Policy) -> Expression {
 }
 
 fn is_about(policy: &Policy, action: Action) -> bool {
-    let is = |uid: &EntityUid, action: Action| uid.id().unescaped() == action.name();
+    let named = |uid: &EntityUid, name: &str| uid.id().unescaped() == name;
     match policy.action_constraint() {
         ActionConstraint::Any => true,
-        ActionConstraint::Eq(uid) => is(&uid, action),
-        ActionConstraint::In(uids) => uids
-            .iter()
-            .any(|uid| is(uid, action) || action.parent().is_some_and(|parent| is(uid, parent))),
+        ActionConstraint::Eq(uid) => named(&uid, action.name()),
+        ActionConstraint::In(uids) => uids.iter().any(|uid| {
+            named(uid, action.name()) || action.group().is_some_and(|group| named(uid, group))
+        }),
     }
 }
 

@@ -326,7 +326,9 @@ fn what_is_no_transaction_is_refused() {
     refused(&[2, 0xc0], "chainId is missing");
     refused(&[0xc0], "nonce is missing");
     refused(&[0xff; 64], "RLP");
-    let long = vec![0xf9; nitro_signer_shared::message::MAX_TRANSACTION + 1];
+    let most = nitro_signer_shared::message::MAX_TRANSACTION;
+    refused(&vec![0xff; most], "RLP");
+    let long = vec![0xff; most + 1];
     assert_eq!(UnsignedTransaction::parse(&long).unwrap_err().code, RefusalCode::TooLarge);
 }
 

@@ -230,15 +230,19 @@ fn an_authorization_is_seen_and_needs_switch_and_proof() {
             "{condition}"
         );
     }
-    // `in` the group of all that delegates, but not the transaction's own action.
-    for (scope, expected) in [
-        ("action in Action::\"SignDelegation\"", true),
-        ("action in [Action::\"SignDelegation\", Action::\"SignTransaction\"]", true),
-        ("action == Action::\"SignDelegation\"", false),
+    for (scope, one_may, transaction_may) in [
+        ("action in Action::\"Delegate\"", true, true),
+        ("action in [Action::\"Delegate\", Action::\"SignTransaction\"]", true, true),
+        ("action in [Action::\"SignDelegation\"]", false, true),
+        ("action in [Action::\"SignAuthorization\"]", true, false),
+        ("action == Action::\"SignDelegation\"", false, true),
     ] {
         for who in ["principal", "principal == Client::\"operator\""] {
             let rules = format!("permit({who}, {scope}, resource);");
-            assert_eq!(decide(&rules, &operator(), one(1)).is_ok(), expected, "{rules}");
+            assert_eq!(decide(&rules, &operator(), one(1)).is_ok(), one_may, "{rules}");
+            let transaction = parse(&delegation(TREASURY, 1));
+            let may = decide(&rules, &operator(), transaction).is_ok();
+            assert_eq!(may, transaction_may, "{rules}");
         }
     }
     let rules = "permit(principal, action == Action::\"SignAuthorization\", resource);";
