@@ -125,11 +125,9 @@ def run(options, seed, job):
     with asker.ethers:
         for batch in range(job, batches, options.jobs):
             rng = random.Random(f"{seed}/{batch}")
-            if batch < len(boundaries):
-                several, chain = boundaries[batch], None
-            else:
-                chain = rng.choice(ENDPOINTS)
-                several = [kinds.mixture(rng, chain) for _ in range(BATCH)]
+            several = boundaries[batch] if batch < len(boundaries) else []
+            chain = None if several else rng.choice(ENDPOINTS)
+            several = several + [kinds.mixture(rng, chain) for _ in range(BATCH - len(several))]
             asker.ask(batch, several, chain)
             if time.monotonic() - reported > REPORT_EVERY_S:
                 reported = time.monotonic()

@@ -141,7 +141,26 @@ const BRIEFLY = {
   digest: signed,
 };
 
-const JUDGEMENTS = { transaction, typedData, many };
+// Whether ethers hashes it as it stands in JSON, whatever the stack says about it.
+function accepts({ subject, value }) {
+  return { hash: ACCEPTS[subject](value) };
+}
+
+const ACCEPTS = {
+  "typed data"(text) {
+    const data = JSON.parse(text);
+    const { EIP712Domain: _, ...types } = data.types;
+    return TypedDataEncoder.hash(data.domain ?? {}, types, data.message);
+  },
+  transaction({ gas, ...tx }) {
+    const numbers = Object.fromEntries(["type", "nonce"].filter((name) => name in tx).map((name) => [name, Number(tx[name])]));
+    return Transaction.from({ ...tx, ...numbers, gasLimit: gas }).unsignedHash;
+  },
+  authorization: (authorization) => hashAuthorization(authorization),
+  message: (text) => hashMessage(text.startsWith("0x") ? getBytes(text) : text),
+};
+
+const JUDGEMENTS = { transaction, typedData, many, accepts };
 
 createInterface({ input: process.stdin, crlfDelay: Infinity }).on("line", (line) => {
   let answer;

@@ -137,10 +137,12 @@ class Stack:
         self.session.cert = self.tls["cert"]
         self.sent = 0
 
-    def rpc(self, method, params, path="/"):
+    def rpc(self, method, params, path="/", proof=None):
         """A JSON-RPC call; its result, or Refused."""
         self.sent += 1
         body = {"jsonrpc": "2.0", "id": self.sent, "method": method, "params": params}
+        if proof is not None:
+            body["proof"] = proof
         reply = self.session.post(self.url + path, json=body, timeout=TIMEOUT_S)
         answer = reply.json()
         if answer.get("id") != self.sent and "error" not in answer:
