@@ -15,10 +15,8 @@ import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 
-import coincurve
 import kinds
-from eth_utils import keccak, to_checksum_address
-from judges import HALF_ORDER, Ethers
+from judges import Ethers, by_hash, expected_verdict
 from stack import Prover, Stack
 
 BATCH = 100
@@ -36,7 +34,7 @@ class Asker:
         self.stack = Stack(options.stack)
         self.prover = Prover(self.stack)
         self.ethers = Ethers(options.node_modules)
-        self.seed, self.signers = seed, {}
+        self.seed = seed
         self.cases, self.proved, self.wrong = Counter(), Counter(), []
         self.asked_of_ethers = []
 
@@ -56,7 +54,10 @@ class Asker:
                 self.mismatch(name, case, str(answer)[:400])
                 continue
             try:
-                questions.append((name, case, self.by_eth_account(name, case, answer["result"])))
+                wrong, question = by_hash(case, answer["result"], self.stack.address)
+                questions.append((name, case, question))
+                for text in wrong:
+                    self.mismatch(name, case, text)
             except (KeyError, TypeError, ValueError, IndexError) as error:
                 self.mismatch(name, case, f"{type(error).__name__}: {error}")
         self.hear_ethers()
@@ -72,35 +73,13 @@ class Asker:
             self.proved[case.kind] += 1
         return request
 
-    def by_eth_account(self, name, case, result):
-        """Compares with eth-account's hash and libsecp256k1's signer; gives ethers' question."""
-        (r, s, parity), wrong, question = case.read(result)
-        if parity not in (0, 1):
-            wrong.append(f"a parity of {parity}")
-        elif (signer := self.signer(case.hash, r, s, parity)) != self.stack.address:
-            wrong.append(f"eth-account's hash 0x{case.hash.hex()} gives the signer {signer}")
-        if s > HALF_ORDER:
-            wrong.append("s is in the upper half of the order (EIP-2)")
-        for text in wrong:
-            self.mismatch(name, case, text)
-        return question
-
-    def signer(self, digest, r, s, parity):
-        signature = r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes([parity])
-        found = coincurve.PublicKey.from_signature_and_message(signature, digest, hasher=None)
-        key = found.format(compressed=False)[1:]
-        if key not in self.signers:
-            # Few keys are right ones; one entry a wrong one does no harm.
-            self.signers[key] = to_checksum_address(keccak(key)[12:])
-        return self.signers[key]
-
     def hear_ethers(self):
         """Compares ethers' verdicts on the batch before."""
         if not self.asked_of_ethers:
             return
         verdicts = self.ethers.take()
         for (name, case, _), verdict in zip(self.asked_of_ethers, verdicts, strict=True):
-            expected = ["0x" + case.hash.hex(), self.stack.address, True]
+            expected = expected_verdict(case, self.stack.address)
             if verdict != expected:
                 self.mismatch(name, case, f"ethers has {verdict}, not {expected}")
         self.asked_of_ethers = []

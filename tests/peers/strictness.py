@@ -26,6 +26,7 @@ BOTH, ETHERS, ETH_ACCOUNT = "both", "ethers", "eth-account"
 NAMED = {BOTH: "ethers, eth-account", ETHERS: "ethers", ETH_ACCOUNT: "eth-account"}
 # Where it is not the subject's own.
 CODES = {
+    "a key that stands twice": "malformed_json",
     "a message above 128 KiB": "too_large",
 }
 HEAD = """# What is refused here and signed elsewhere
@@ -122,6 +123,7 @@ def typed_rows():
         ("a declared `EIP712Domain` in another order", BOTH, two_hashes, mail(types=reversed_domain)),
         ("a key of the message that its type has not", BOTH, "it is shown to people and not signed", mail(message=message | {"amount": "1"})),
         ("another key beside types, primaryType, domain and message", BOTH, "it is shown to people and not signed", mail(extra=1)),
+        ("a key that stands twice", BOTH, "one reader takes the first, another the last", mail().replace('"Hello"', '"Hello", "contents": "Bye"')),
         ("a member that is missing", ETH_ACCOUNT, "nothing is filled in", mail(message={"to": OTHER})),
         ("null for a string", ETH_ACCOUNT, "nothing is filled in", member("string", None)),
         ("null for a struct", ETH_ACCOUNT, "nothing is filled in", mail(types=types | {"Two": [{"name": "a", "type": "Mail"}]}, primaryType="Two", message={"a": None})),
