@@ -2,8 +2,8 @@
 
 Generates cases of every kind, asks for them in JSON-RPC batches of 100 in random order, and
 compares each answer with both judges: the hash, the signer, and for transactions the whole
-encoding. One mismatch ends with exit code 1. The seed is printed; `--from-seed` repeats a run,
-and so does the number of a case alone, whatever the count and the jobs.
+encoding. One mismatch ends with exit code 1. The seed is printed; `--from-seed` repeats a run, each
+batch of it the same whatever the count and the jobs.
 """
 
 import argparse
@@ -121,7 +121,7 @@ def main():
     arguments.add_argument("--stack", required=True, help="stack.json of a running stack")
     arguments.add_argument("--node-modules", required=True, help="where npm put ethers")
     arguments.add_argument("--count", type=int, default=10_000, help="least cases")
-    arguments.add_argument("--from-seed", type=int, default=None, help="repeats a run")
+    arguments.add_argument("--from-seed", "--seed", type=int, default=None, help="repeats a run")
     arguments.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="streams at once")
     options = arguments.parse_args()
     seed = options.from_seed if options.from_seed is not None else secrets.randbits(64)
