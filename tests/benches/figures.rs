@@ -6,15 +6,16 @@ use alloy_consensus::{SignableTransaction, TxEip1559};
 use alloy_primitives::{Address, TxKind, U256};
 use aws_nitro_enclaves_nsm_api::api::{Request as NsmRequest, Response as NsmResponse};
 use criterion::{Criterion, criterion_group, criterion_main};
-use nitro_signer_enclave::client::Callers;
+use nitro_signer_enclave::client::{Caller, Callers};
 use nitro_signer_enclave::key::{KeyFacts, Nonces, PrivateKey};
 use nitro_signer_enclave::nsm::SecureModule;
 use nitro_signer_enclave::policy::Policy;
 use nitro_signer_enclave::sign::sign_transaction;
 use nitro_signer_enclave::transaction::UnsignedTransaction;
+use nitro_signer_enclave::typed_data::TypedData;
 use nitro_signer_shared::attestation::{Expectations, MeasurementSet, UnverifiedDocument};
 use nitro_signer_shared::frame;
-use nitro_signer_shared::manifest::{KeyArn, Manifest, ManifestHash};
+use nitro_signer_shared::manifest::{AddressEntry, KeyArn, Manifest, ManifestHash};
 use nitro_signer_shared::message::{Origin, Request, RequestFrame};
 use nitro_signer_shared::proof::Intent;
 use nitro_signer_tests::deployment::{self, CERTIFICATE_NAME, ClientKey};
@@ -87,6 +88,8 @@ fn requests(c: &mut Criterion) {
         });
     });
 
+    calls(c, &caller, &facts);
+
     let request = || RequestFrame {
         id: 1,
         asserted: Some(CERTIFICATE_NAME.to_owned()),
@@ -105,6 +108,54 @@ fn requests(c: &mut Criterion) {
             let frame: RequestFrame = frame::decode(&body).expect("decodes");
             black_box(frame.id)
         });
+    });
+}
+
+/// Twenty rules that look into a decoded call and at most of the rest.
+fn calls(c: &mut Criterion, caller: &Caller, facts: &KeyFacts) {
+    let mut manifest = manifest();
+    let token = Address::repeat_byte(0x66);
+    manifest.addresses.push(AddressEntry {
+        address: token,
+        name: "usdc".parse().expect("is a name"),
+        groups: vec!["tokens".parse().expect("is a name")],
+        decimals: Some(6),
+        abi: Some("erc20".parse().expect("is a name")),
+    });
+    for n in 0..16 {
+        manifest.policy = manifest.policy.replace(
+            &format!("context.value.ether > {} && context.nonce == {n} ", 1_000 + n),
+            &format!(
+                "context.to in AddressGroup::\"tokens\" && context has call.erc20.transfer && \
+                 context.call.erc20.transfer.amount.whole > {} && context.max_cost.gwei > {n}",
+                1_000 + n
+            ),
+        );
+    }
+    let policy = Policy::load(&manifest).expect("loads");
+    let input = hex::decode(format!("a9059cbb{:0>64}{:064x}", "11".repeat(20), 5_000_000));
+    let transaction = TxEip1559 {
+        chain_id: 1,
+        gas_limit: 60_000,
+        max_fee_per_gas: 30_000_000_000,
+        to: TxKind::Call(token),
+        input: input.expect("is hex").into(),
+        ..TxEip1559::default()
+    };
+    let transaction = UnsignedTransaction::parse(&transaction.encoded_for_signing());
+    let transaction = transaction.expect("is a transaction");
+    c.bench_function("policy/20_rules_on_a_decoded_call", |b| {
+        b.iter(|| {
+            let subject = transaction.clone();
+            black_box(policy.approve(caller, facts, subject, |_| false, NOW_S).expect("permits"))
+        });
+    });
+    let data =
+        br#"{"types":{"Mail":[{"name":"to","type":"address"},{"name":"contents","type":"string"}]},
+        "primaryType":"Mail","domain":{"name":"Post","chainId":1},
+        "message":{"to":"0x1111111111111111111111111111111111111111","contents":"hello"}}"#;
+    c.bench_function("typed_data/read_and_hash", |b| {
+        b.iter(|| black_box(TypedData::parse(data).expect("is typed data").signing_hash()));
     });
 }
 

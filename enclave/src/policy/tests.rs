@@ -20,6 +20,7 @@ use nitro_signer_shared::proof::Intent;
 
 mod calls;
 mod kinds;
+mod vocabulary;
 
 pub(crate) const TREASURY: Address = Address::repeat_byte(0x11);
 /// A token with 6 decimals.
@@ -44,6 +45,7 @@ pub(crate) fn manifest(policy: &str) -> Manifest {
     manifest.addresses = vec![
         entry(TREASURY, "treasury", &["safe"], None, None),
         entry(key().address, "hot", &[], None, None),
+        entry(other_key().address(), "other", &[], None, None),
         entry(USDC, "usdc", &["tokens"], Some("erc20"), Some(6)),
         entry(ROUTER, "router", &[], Some("router"), None),
         entry(NFT, "nft", &[], Some("erc721"), None),
@@ -539,6 +541,16 @@ fn rules_bound_every_authorization() {
     assert!(!permits("context.delegates_any_chain", &here));
     assert!(permits("context.delegates_any_chain", &anywhere));
     assert!(permits("context.delegates_self", &here));
+    let strangers = delegation_by(&other_key(), TREASURY, 1);
+    assert!(!permits("context.delegates_self", &strangers));
+    let of_other = |own| {
+        format!(
+            "context.delegations == [{{authority: Address::\"{}\", address: Address::\"{to}\", \
+             chain_id: 1, any_chain: false, nonce: 0, self: {own}}}]",
+            entity::address_text(other_key().address())
+        )
+    };
+    assert!(permits(&of_other(false), &strangers) && !permits(&of_other(true), &strangers));
     let signers = format!("[Address::\"{own}\"].containsAll(context.delegation_authorities)");
     assert!(permits(&signers, &here));
     let exact = format!(

@@ -75,6 +75,7 @@ fn two_rules_with_one_id_are_refused() {
 #[test]
 fn more_rules_than_a_decision_may_take_are_refused() {
     let many = "forbid(principal, action, resource);".repeat(MAX_RULES + 1);
+    loads(&"forbid(principal, action == Action::\"SignDigest\", resource);".repeat(MAX_RULES));
     refuses(&many, &["1001 rules are more than 1000"]);
 }
 
@@ -187,6 +188,7 @@ fn a_selector_is_written_as_eight_hex_digits() {
     let with =
         |id: &str| rule(&format!("context has selector && context.selector == Selector::\"{id}\""));
     loads(&with("a9059cbb"));
+    loads(&with("0123456f"));
     for bad in ["0xa9059cbb", "A9059CBB", "a9059cb", "a9059cbb0", "transfer", ""] {
         refuses(&with(bad), &["8 lower-case hex digits"]);
     }

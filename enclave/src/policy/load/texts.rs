@@ -63,3 +63,53 @@ fn is_set_of_texts(node: &Value) -> bool {
 fn is_hex(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|c| c.is_ascii_digit() || (b'a'..=b'f').contains(&c))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn refused(condition: &str) -> bool {
+        let text = format!("permit(principal, action, resource) when {{ {condition} }};");
+        let rule: cedar_policy::Policy = text.parse().unwrap();
+        check(&rule.to_json().unwrap()).is_err()
+    }
+
+    #[test]
+    fn what_people_wrote_is_compared_with_any_text() {
+        let hex = "0123456789abcdef".repeat(4);
+        for condition in [
+            "context.text == \"hello\"",
+            "\"hello\" != context.domain.name.text",
+            "[\"a\", \"b\"].contains(context.text)",
+            "context.text like \"example.com*\"",
+            "!(context.domain.name.text like \"*\" && context.text == \"x\")",
+            &format!("context.hash == \"{hex}\""),
+            &format!("[\"{hex}\"].contains(context.hash)"),
+        ] {
+            assert!(!refused(condition), "{condition}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_could_never_match_is_refused() {
+        let hex = "0123456789abcdef".repeat(4);
+        for condition in [
+            "context.hash == \"hello\"",
+            "context.hash like \"00*\"",
+            "\"hello\" == \"hello\"",
+            "[\"hello\"].contains(context.hash)",
+            "[context.text].contains(\"hello\")",
+            "[context.text, \"hello\"].contains(context.text)",
+            "context.text == \"hello\" && context.hash == \"hello\"",
+            "(if context.text == \"a\" then context.hash else context.hash) like \"*\"",
+            "{a: \"hello\"} == {a: context.text}",
+            &format!("context.hash == \"{}\"", hex.to_uppercase()),
+            &format!("context.hash == \"{hex}0\""),
+            &format!("context.hash == \"{}g\"", &hex[1..]),
+            &format!("context.hash == \"0x{hex}\""),
+        ] {
+            assert!(refused(condition), "{condition}");
+        }
+    }
+}
