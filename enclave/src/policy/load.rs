@@ -70,9 +70,7 @@ pub(super) fn rules(
     roster: &Roster,
     vocabulary: &Vocabulary,
 ) -> Result<Rules, PolicyLoadError> {
-    let set: PolicySet = text.parse().map_err(|e: cedar_policy::ParseErrors| {
-        PolicyLoadError::Syntax { line: line_of(text, &e).unwrap_or(1), reason: e.to_string() }
-    })?;
+    let set = parse(text)?;
     let places = Places::find(text, &set)?;
     places.check_distinct()?;
     validate(text, &set, schema(vocabulary)?, &places)?;
@@ -90,6 +88,25 @@ pub(super) fn rules(
         rules.push((place.name.clone(), policy.clone(), json));
     }
     Ok(Rules::new(&rules))
+}
+
+/// Each rule's name, its line and its text, in the manifest's order. Nothing is checked but that it
+/// is Cedar.
+pub(super) fn rule_texts(text: &str) -> Result<Vec<(String, usize, String)>, PolicyLoadError> {
+    let set = parse(text)?;
+    let places = Places::find(text, &set)?;
+    let rule = |(id, place): (&PolicyId, &Place)| {
+        let source = set.policy(id)?.to_cedar()?;
+        Some((place.name.clone(), place.line, source))
+    };
+    Ok(places.in_order().filter_map(rule).collect())
+}
+
+fn parse(text: &str) -> Result<PolicySet, PolicyLoadError> {
+    text.parse().map_err(|e: cedar_policy::ParseErrors| PolicyLoadError::Syntax {
+        line: line_of(text, &e).unwrap_or(1),
+        reason: e.to_string(),
+    })
 }
 
 /// The schema that a manifest's rules are checked against: the fixed part and its own vocabulary.

@@ -19,7 +19,7 @@ mod subject;
 mod vocabulary;
 
 pub use load::PolicyLoadError;
-pub use rehearsal::{ActionRules, Rehearsal, Who};
+pub use rehearsal::{ActionRules, Rehearsal, RuleText, Who};
 pub use rules::Verdict;
 pub use subject::{Description, Subject};
 

@@ -4,11 +4,12 @@
 //! [`super::Approved`]: nothing here can lead to a signature.
 
 use super::rules::{Kind, Verdict};
-use super::{Action, Description, Policy, load, unaskable};
+use super::{Action, Description, Policy, PolicyLoadError, load, unaskable};
 use crate::key::KeyFacts;
 use alloy_primitives::Address;
-use nitro_signer_shared::manifest::Name;
+use nitro_signer_shared::manifest::{Manifest, Name};
 use nitro_signer_shared::refusal::{Refusal, RefusalCode};
+use std::collections::BTreeMap;
 
 /// Who would ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +18,16 @@ pub enum Who {
     Client(Name),
     /// A client that only the parent names.
     Asserted(Name),
+}
+
+impl Who {
+    /// The name in the manifest.
+    #[must_use]
+    pub const fn name(&self) -> &Name {
+        match self {
+            Self::Client(name) | Self::Asserted(name) => name,
+        }
+    }
 }
 
 /// What would come of a request.
@@ -39,7 +50,34 @@ pub struct ActionRules {
     pub rules: Vec<(String, bool, Vec<&'static str>)>,
 }
 
+/// One rule as it stands in policy.cedar.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleText {
+    /// `rule "its @id"`, or `rule N` by its place from 1.
+    pub name: String,
+    /// From 1.
+    pub line: usize,
+    /// Its text, without comments around it.
+    pub text: String,
+}
+
 impl Policy {
+    /// The rules of this manifest as they were written. They need not load.
+    ///
+    /// # Errors
+    /// [`PolicyLoadError`] if the text is not Cedar.
+    pub fn rule_texts(manifest: &Manifest) -> Result<Vec<RuleText>, PolicyLoadError> {
+        let rules = load::rule_texts(&manifest.policy)?;
+        Ok(rules.into_iter().map(|(name, line, text)| RuleText { name, line, text }).collect())
+    }
+
+    /// Every value of decoded calls and of typed data that this manifest's rules can look at: its
+    /// path below `context`, and its type in the schema's words.
+    #[must_use]
+    pub fn decoded_paths(&self) -> Vec<(String, String)> {
+        self.vocabulary.paths()
+    }
+
     /// Rehearses a request. Without a key it is about the vault. `is_held` says which accounts' keys
     /// the enclave would hold, `now_s` the time in seconds of Unix time.
     ///
@@ -81,16 +119,15 @@ impl Policy {
     #[must_use]
     pub fn rules_by_action(&self) -> Vec<ActionRules> {
         let of = |action: Action| {
-            let mut rules: Vec<(String, bool, Vec<&'static str>)> = Vec::new();
-            for (kind, name) in [(Kind::Client, "Client"), (Kind::Asserted, "AssertedClient")] {
+            let mut rules = BTreeMap::new();
+            for (kind, caller) in [(Kind::Client, "Client"), (Kind::Asserted, "AssertedClient")] {
                 for rule in self.rules.docket(action, kind).rules() {
-                    match rules.iter_mut().find(|(known, ..)| known == rule.name()) {
-                        Some((_, _, kinds)) => kinds.push(name),
-                        None => rules.push((rule.name().to_owned(), rule.forbids(), vec![name])),
-                    }
+                    let entry = rules.entry(rule.place());
+                    let new = || (rule.name().to_owned(), rule.forbids(), Vec::new());
+                    entry.or_insert_with(new).2.push(caller);
                 }
             }
-            ActionRules { action: action.name(), rules }
+            ActionRules { action: action.name(), rules: rules.into_values().collect() }
         };
         Action::all().map(of).collect()
     }

@@ -24,6 +24,8 @@ pub(super) enum Kind {
 /// One rule.
 pub(super) struct Rule {
     name: String,
+    /// From 0, in the manifest.
+    place: usize,
     forbids: bool,
     condition: Expression,
 }
@@ -32,6 +34,11 @@ impl Rule {
     /// What people call it: `rule "its @id"`, or `rule N` by its place.
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Where it stands in the manifest's order.
+    pub(super) const fn place(&self) -> usize {
+        self.place
     }
 
     pub(super) const fn forbids(&self) -> bool {
@@ -67,9 +74,9 @@ impl Rules {
     /// Sorts rules that passed the load's checks; each with its name and Cedar's JSON form.
     pub(super) fn new(rules: &[(String, Policy, serde_json::Value)]) -> Self {
         let mut dockets: Vec<[Docket; 2]> = Action::all().map(|_| Default::default()).collect();
-        for (name, policy, json) in rules {
+        for (place, (name, policy, json)) in rules.iter().enumerate() {
             let (name, forbids) = (name.clone(), policy.effect() == Effect::Forbid);
-            let rule = Arc::new(Rule { name, forbids, condition: condition(policy) });
+            let rule = Arc::new(Rule { name, place, forbids, condition: condition(policy) });
             for action in Action::all().filter(|action| is_about(policy, *action)) {
                 for kind in [Kind::Client, Kind::Asserted] {
                     if is_for(policy, kind) {

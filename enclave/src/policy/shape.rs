@@ -121,6 +121,35 @@ impl Shape {
         format!("{{ {fields} }}")
     }
 
+    /// Lists every value in it for people: the path that a rule writes, and the type. `path` is its
+    /// own.
+    pub(super) fn list_paths(&self, path: &str, found: &mut Vec<(String, String)>) {
+        match self {
+            Self::Record(members) if !members.is_empty() => {
+                for (name, of) in members {
+                    of.list_paths(&(path.to_owned() + &member(name)), found);
+                }
+            }
+            Self::List(item) => {
+                found.push((path.to_owned(), self.spoken_type()));
+                let Self::Record(members) = &**item else { return };
+                for (name, of) in members.iter().filter(|(_, of)| of.is_simple()) {
+                    let path = format!("{path}.each{}", member(name));
+                    found.push((path, format!("list of {}", of.spoken_type())));
+                }
+            }
+            _ => found.push((path.to_owned(), self.spoken_type())),
+        }
+    }
+
+    fn spoken_type(&self) -> String {
+        match self {
+            Self::List(item) => format!("list of {}", item.spoken_type()),
+            Self::Record(_) => "record".to_owned(),
+            _ => self.schema_type(),
+        }
+    }
+
     /// Whether a list of it has a largest item and a total: only numbers of one unit do.
     const fn adds_up(&self) -> bool {
         matches!(self, Self::Unsigned | Self::Tokens(Token::Contract))
@@ -265,6 +294,15 @@ fn hashed(bytes: &[u8], needs: &Needs) -> Expressed {
     record.text_with("hash", || hex::encode(keccak256(bytes)));
     record.long("size", i64::try_from(bytes.len()).unwrap_or(i64::MAX));
     record.into_record()
+}
+
+/// How a rule writes this attribute after the value that has it. Cedar's own words stand in quotes.
+pub(super) fn member(name: &str) -> String {
+    const WORDS: [&str; 9] = ["true", "false", "if", "then", "else", "in", "is", "like", "has"];
+    if WORDS.contains(&name) || !name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_') {
+        return format!("[\"{name}\"]");
+    }
+    format!(".{name}")
 }
 
 /// A record type; names are quoted, since a Solidity name may be a word of Cedar's.

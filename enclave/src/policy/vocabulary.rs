@@ -7,7 +7,7 @@
 
 use super::draft::Expressed;
 use super::load::{Needs, PolicyLoadError};
-use super::shape::{Known, Shape, Token, optional_record_type};
+use super::shape::{Known, Shape, Token, member, optional_record_type};
 use crate::call::{Abis, Call};
 use crate::typed_data::{DeclaredType, TypedData};
 use alloy_dyn_abi::DynSolValue;
@@ -88,6 +88,24 @@ impl Vocabulary {
         )
     }
 
+    /// Every value of calls and typed data that rules can look at: its path below `context`, and its
+    /// type.
+    pub(super) fn paths(&self) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        for (abi, functions) in &self.calls {
+            for (name, shape) in functions {
+                let path = format!("call{}{}", member(abi.as_str()), member(name));
+                shape.list_paths(&path, &mut found);
+            }
+        }
+        let messages: BTreeMap<_, _> =
+            self.messages.values().map(|m| (&m.name, &m.shape)).collect();
+        for (name, shape) in messages {
+            shape.list_paths(&format!("message{}", member(name)), &mut found);
+        }
+        found
+    }
+
     /// What this calldata calls, if the contract is in the book with an ABI and it is exactly the
     /// encoding of one of its functions.
     pub(super) fn decode<'a>(&'a self, to: Address, calldata: &[u8]) -> Option<Decoded<'a>> {
@@ -145,7 +163,7 @@ fn nested(path: &[&str], needs: &Needs, make: impl FnOnce(&Needs) -> Expressed) 
 }
 
 fn functions(abis: &Abis, name: &Name) -> Result<BTreeMap<String, Shape>, PolicyLoadError> {
-    let unknown = |what: &str| PolicyLoadError::Abi(format!("abis: {name}: {what}"));
+    let unknown = |what: &str| PolicyLoadError::Abi(format!("abis/{name}.json: {what}"));
     let abi = abis.get(name.as_str()).ok_or_else(|| unknown("there is no such ABI"))?;
     let shapes = abi.functions().iter().map(|function| {
         let inputs = function.inputs.iter().map(|(name, of)| (name.as_str(), of));

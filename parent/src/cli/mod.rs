@@ -9,6 +9,7 @@ mod connection;
 mod key;
 mod manifest;
 mod output;
+mod policy;
 mod proof;
 mod proxy;
 mod serve;
@@ -62,6 +63,8 @@ enum Command {
     Attestation(attestation::Attestation),
     #[command(subcommand)]
     Manifest(manifest::Manifest),
+    #[command(subcommand)]
+    Policy(policy::Policy),
 }
 
 /// Runs one command; `args` begins with the program's name.
@@ -100,6 +103,7 @@ impl Arguments {
                 Command::Sign(sign) => sign.run(&stack).await,
                 Command::Attestation(attestation) => attestation.run(&stack).await,
                 Command::Manifest(manifest) => manifest.run(),
+                Command::Policy(policy) => policy.run(),
             };
             report.map(Some)
         };

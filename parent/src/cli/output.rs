@@ -38,6 +38,18 @@ impl Report {
         self
     }
 
+    /// The text and the JSON.
+    #[cfg(test)]
+    pub(super) fn into_parts(self) -> (String, Value) {
+        (self.text, self.json)
+    }
+
+    /// What the process ends with.
+    #[cfg(test)]
+    pub(super) const fn exit_code(&self) -> u8 {
+        self.exit
+    }
+
     pub(super) fn print(self, json: bool) -> ExitCode {
         let text = if json { format!("{:#}\n", self.json) } else { self.text };
         match std::io::stdout().write_all(text.as_bytes()) {
@@ -86,6 +98,12 @@ impl Failure {
         Self::new(7, "unreachable", message)
     }
 
+    /// What the process ends with.
+    #[cfg(test)]
+    pub(super) const fn exit_code(&self) -> u8 {
+        self.exit
+    }
+
     pub(super) fn print(self, json: bool) -> ExitCode {
         if json {
             let error = json!({ "error": { "code": self.code, "message": self.message } });
@@ -93,6 +111,12 @@ impl Failure {
         }
         eprintln!("nitro-signer: {} ({})", self.message, self.code);
         ExitCode::from(self.exit)
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
     }
 }
 

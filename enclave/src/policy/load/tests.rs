@@ -219,3 +219,28 @@ fn a_refusal_names_the_manifest() {
     assert_eq!(refusal.code, RefusalCode::ManifestInvalid);
     assert!(refusal.detail.starts_with("policy.cedar, line 1:"), "{refusal}");
 }
+
+#[test]
+fn the_texts_of_rules_are_given_as_they_were_written() {
+    let first =
+        "@id(\"mine\")\npermit(principal, action, resource)\nwhen { context.nothing == 1 };";
+    let second = "forbid(principal, action, resource);";
+    let texts = Policy::rule_texts(&manifest(&format!("// why\n{first}\n\n{second} // end\n")));
+    let texts: Vec<_> = texts.unwrap().into_iter().map(|r| (r.name, r.line, r.text)).collect();
+    let expected = [("rule \"mine\"", 2, first), ("rule 2", 6, second)];
+    assert_eq!(texts, expected.map(|(name, line, text)| (name.to_owned(), line, text.to_owned())));
+    assert!(Policy::rule_texts(&manifest("nonsense")).is_err());
+}
+
+#[test]
+fn rules_are_listed_by_action_in_the_manifests_order() {
+    let rules =
+        "permit(principal == AssertedClient::\"app\", action == Action::\"SignMessage\", resource);
+        @id(\"all\") forbid(principal, action, resource) when { context.time < 5 };";
+    let policy = Policy::load(&manifest(rules)).unwrap();
+    let of = policy.rules_by_action();
+    let of = |action: &str| of.iter().find(|of| of.action == action).unwrap().rules.clone();
+    let all = ("rule \"all\"".to_owned(), true, vec!["Client", "AssertedClient"]);
+    assert_eq!(of("SignMessage"), [("rule 1".to_owned(), false, vec!["AssertedClient"]), all]);
+    assert_eq!(of("SignDigest")[0].0, "rule \"all\"");
+}

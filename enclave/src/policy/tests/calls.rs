@@ -233,3 +233,56 @@ fn a_total_that_overflows_stays_above_every_bound() {
     assert!(permits(&format!("{has}.hex == \"{:064x}\"", U256::MAX), &tx));
     assert!(!permits(&format!("{has}.long <= 1000"), &tx));
 }
+
+#[test]
+fn a_name_that_cedar_would_misread_stands_in_quotes() {
+    for (name, written) in
+        [("amount_1", ".amount_1"), ("if", "[\"if\"]"), ("has", "[\"has\"]"), ("a$b", "[\"a$b\"]")]
+    {
+        assert_eq!(shape::member(name), written);
+    }
+}
+
+#[test]
+fn every_value_that_a_rule_can_look_at_is_listed_as_a_rule_writes_it() {
+    let paths = load("").decoded_paths();
+    for (path, of) in [
+        ("call.erc20.transfer.amount", "Tokens"),
+        ("call.erc721.safeTransferFrom_42842e0e.tokenId", "Uint"),
+        ("call.router[\"in\"][\"like\"]", "Bool"),
+        ("call.router[\"in\"].pair", "list of Uint"),
+        ("call.router.swap.params.limit", "Int"),
+        ("call.router.orders.list", "list of record"),
+        ("call.router.orders.list.each.amount", "list of Uint"),
+        ("message.mail.to.name", "Text"),
+        ("message.permit2_batch.details.each.token", "list of Address"),
+    ] {
+        assert!(paths.contains(&(path.to_owned(), of.to_owned())), "{path}: {of}");
+    }
+    // A list inside a list of structs has no column.
+    assert!(!paths.iter().any(|(path, _)| path == "call.router.orders.list.each.path"));
+    for (path, _) in &paths {
+        // Each part of the path is asked for, as strict validation demands.
+        let parts: Vec<_> = path.split('.').collect();
+        let asked = (1..parts.len().min(3)).map(|n| {
+            let (before, name) = (parts[..n].join("."), parts[n].split('[').next().unwrap());
+            match parts[n].split('"').nth(1).filter(|_| parts[n].contains('[')) {
+                None => format!("context.{before} has {name} && "),
+                Some(quoted) => format!(
+                    "context.{before} has {name} && context.{before}.{name} has \"{quoted}\" && "
+                ),
+            }
+        });
+        let root = parts[0];
+        let condition = format!(
+            "context has {root} && {}context.{path} == context.{path}",
+            asked.collect::<String>()
+        );
+        let action = if root == "call" { "SignTransaction" } else { "SignTypedData" };
+        let rules = format!(
+            "permit(principal, action == Action::\"{action}\", resource) when {{ {condition} }};"
+        );
+        let error = Policy::load(&manifest(&rules)).err().map(|e| e.to_string());
+        assert!(error.is_none(), "{path}: {error:?}");
+    }
+}
