@@ -61,7 +61,8 @@ class Asker:
             except (KeyError, TypeError, ValueError, IndexError) as error:
                 self.mismatch(name, case, f"{type(error).__name__}: {error}")
         self.hear_ethers()
-        self.ethers.put("many", items=[question for _, _, question in questions])
+        if questions:
+            self.ethers.put("many", items=[question for _, _, question in questions])
         self.asked_of_ethers = questions
 
     def request(self, number, case, rng, chain):
@@ -78,6 +79,8 @@ class Asker:
         if not self.asked_of_ethers:
             return
         verdicts = self.ethers.take()
+        if not isinstance(verdicts, list):
+            raise AssertionError(f"ethers judged nothing: {verdicts}")
         for (name, case, _), verdict in zip(self.asked_of_ethers, verdicts, strict=True):
             expected = expected_verdict(case, self.stack.address)
             if verdict != expected:
