@@ -2,11 +2,12 @@
 
 Starts anvil on loopback, gives the stack's address some ether, has one real transaction of every
 type signed by the stack, sends each, and checks receipt, sender, type and effect. A type 3
-transaction gets its sidecar from eth-account; a type 4 one carries an authorization signed by a key
+transaction's sidecar is made by eth-account and put around it by the stack; a type 4 one carries an authorization signed by a key
 of eth-account's. anvil is ended by its process id, whatever happens.
 """
 
 import argparse
+import functools
 import json
 import random
 import signal
@@ -18,9 +19,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import cases
+import ckzg
+import rlp
 from eth_account import Account
-from eth_account.typed_transactions import BlobTransaction
+from eth_account.typed_transactions import BlobTransaction, blob_transactions
 from eth_utils import to_checksum_address
+from hexbytes import HexBytes
 from judges import Ethers, disagreements, signature_of, signing_hash
 from stack import Stack
 
@@ -110,6 +114,12 @@ class Bench:
         assert not wrong, wrong
         return raw
 
+    def with_sidecar(self, case, parts, path):
+        """The stack's network form of a blob transaction, from (blobs, commitments, proofs)."""
+        tx = cases.to_json(case, self.stack.address, self.rng)
+        tx |= dict(zip(("blobs", "commitments", "proofs"), parts, strict=True))
+        return self.stack.post(path, {"transaction": tx})["raw"]
+
     def mine(self, case, raw):
         """Sends it; gives the receipt of a success by our sender and of our type."""
         sent = self.anvil.call("eth_sendRawTransaction", raw)
@@ -167,24 +177,48 @@ def call_with_access_list(bench, kind, contract):
 
 
 def blobs(bench, count):
-    """Type 3: signed without its sidecar, sent with the one that eth-account makes."""
+    """Type 3: signed by its hashes alone and, the same bytes, with the sidecar that the stack puts
+    around it; in both forms that is what eth-account and rlp make of it."""
     data = [bytes(1) + bench.rng.randbytes(31) + bytes(131_072 - 32) for _ in range(count)]
     case = bench.base(cases.BLOB, to=bench.rng.randbytes(20), value=1, gas=60_000)
-    unsigned = BlobTransaction.from_dict(
-        {k: v for k, v in cases.to_eth_account(case).items() if k != "blobVersionedHashes"},
-        blobs=data,
-    )
-    hashes = [bytes(h.data) for h in unsigned.blob_data.versioned_hashes]
-    case = replace(case, blob_hashes=tuple(hashes))
+    fields = {k: v for k, v in cases.to_eth_account(case).items() if k != "blobVersionedHashes"}
+    sidecar = BlobTransaction.from_dict(fields, blobs=data).blob_data
+    case = replace(case, blob_hashes=tuple(bytes(h.data) for h in sidecar.versioned_hashes))
     raw = bench.sign(case)
     v, r, s = signature_of(raw)
-    signed = BlobTransaction.from_dict(
-        cases.to_eth_account(case) | {"v": v, "r": r, "s": s}, blobs=data
-    )
-    network_form = "0x" + (b"\x03" + signed.payload()).hex()
-    receipt = bench.mine(case, network_form)
+    fields = cases.to_eth_account(case) | {"v": v, "r": r, "s": s}
+    signed = BlobTransaction.from_dict(fields)
+    # Its cell proofs take seconds to make: once is enough.
+    signed.blob_data = sidecar
+    network_form = b"\x03" + signed.payload()
+    parts = (sidecar.blobs, sidecar.commitments, sidecar.cell_proofs)
+    *given, cells = (hexes(item.data for item in part) for part in parts)
+    answered = bench.with_sidecar(case, (*given, cells), "/v1/transactions")
+    assert answered == "0x" + network_form.hex(), "the EIP-7594 form is not eth-account's"
+    older = (*given, hexes(map(older_proof, sidecar.blobs, sidecar.commitments)))
+    answered = bench.with_sidecar(case, older, "/v1/transactions?sidecar=eip4844")
+    items = [rlp.decode(bytes.fromhex(raw[4:])), *([HexBytes(one) for one in part] for part in older)]
+    assert answered == "0x03" + rlp.encode(items).hex(), "the EIP-4844 form is not rlp's"
+    receipt = bench.mine(case, "0x" + network_form.hex())
     assert int(receipt["blobGasUsed"], 16) == count * cases.GAS_PER_BLOB, receipt
     return f"{count} blobs paid for"
+
+
+def hexes(parts):
+    return ["0x" + bytes(part).hex() for part in parts]
+
+
+def older_proof(blob, commitment):
+    """EIP-4844's proof of a whole blob, by c-kzg."""
+    blob, commitment = bytes(blob.data), bytes(commitment.data)
+    return ckzg.compute_blob_kzg_proof(blob, commitment, trusted_setup())
+
+
+@functools.cache
+def trusted_setup():
+    """The ceremony's result as eth-account ships it."""
+    file = Path(blob_transactions.__file__).with_name("kzg_trusted_setup.txt")
+    return ckzg.load_trusted_setup(str(file), 0)
 
 
 def delegation(bench, contract, chain_id):

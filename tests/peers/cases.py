@@ -86,7 +86,7 @@ def boundaries(kind, rng):
     cases += [replace(base, data=rng.randbytes(size)) for size in (65_536, MAX_CALLDATA)]
     cases += [replace(base, to=to) for to in (bytes(20), b"\xff" * 20, bytes(19) + b"\x01")]
     if kind in (LEGACY, ACCESS_LIST, DYNAMIC_FEE):
-        sizes = (0, 1, 55, 56, 32_768, MAX_INITCODE)
+        sizes = (1, 55, 56, 32_768, MAX_INITCODE)
         cases += [replace(base, to=None, data=rng.randbytes(size)) for size in sizes]
     if kind >= DYNAMIC_FEE:
         cases += [replace(base, fee=fee, priority=fee) for fee in FEES]
@@ -111,9 +111,9 @@ def plain(kind, rng):
     return case
 
 
-def mixture(kind, rng):
-    """Every field drawn from its boundaries or at random."""
-    chain = rng.choice(CHAINS)
+def mixture(kind, rng, chain=None):
+    """Every field drawn from its boundaries or at random; for this chain or for any."""
+    chain = chain or rng.choice(CHAINS)
     fee = number(rng, FEES, 128)
     case = replace(
         plain(kind, rng),
@@ -127,7 +127,8 @@ def mixture(kind, rng):
         value=number(rng, VALUES, 256),
         data=rng.randbytes(rng.choice((*DATA_SIZES, rng.randint(0, 600)))),
     )
-    if kind <= DYNAMIC_FEE and rng.random() < 0.2:
+    # A creation without initcode is refused (see refusals.py).
+    if kind <= DYNAMIC_FEE and case.data and rng.random() < 0.2:
         case = replace(case, to=None)
     if kind >= ACCESS_LIST and rng.random() < 0.6:
         case = replace(case, access_list=access_list(rng, rng.randint(1, 5), rng.randint(0, 6)))

@@ -1,4 +1,4 @@
-// Says what ethers makes of a signed transaction or of typed data, one JSON line in, one out.
+// Says what ethers makes of whatever was signed, one JSON line in, one out.
 //
 // It is a judge and decides nothing: the caller compares. ethers keeps a nonce as a JavaScript
 // number, so beyond 2^53 - 1 the RLP is read field by field, still by ethers' own decoder.
@@ -8,7 +8,8 @@
 const { createInterface } = require("node:readline");
 const {
   Transaction, TypedDataEncoder, concat, dataLength, dataSlice, decodeRlp, encodeRlp,
-  getBytes, hexlify, keccak256, recoverAddress, toBeArray, verifyTypedData,
+  getBytes, hashAuthorization, hashMessage, hexlify, keccak256, recoverAddress, toBeArray,
+  verifyTypedData,
 } = require("ethers");
 
 const HALF_ORDER = 0x7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0n;
@@ -66,12 +67,10 @@ function readByRlp(raw) {
   const field = Object.fromEntries(names.map((name, i) => [name, items[i]]));
   if (items.length !== names.length + (type === 0 ? 0 : 3)) throw new Error("a field too many or too few");
   const [v, r, s] = items.slice(-3);
-  const chainId = type === 0 ? (BigInt(v) - 35n) / 2n : BigInt(quantity(field.chainId));
-  const parity = type === 0 ? (BigInt(v) - 35n) % 2n : BigInt(quantity(v));
-  const unsigned = type === 0
-    ? encodeRlp([...items.slice(0, 6), hexlify(toBeArray(chainId)), "0x", "0x"])
-    : concat([hexlify(new Uint8Array([type])), encodeRlp(items.slice(0, -3))]);
-  const signingHash = keccak256(unsigned);
+  const [chainId, parity] = type === 0 ? legacyChain(BigInt(v)) : [field.chainId, v].map((x) => BigInt(quantity(x)));
+  const signingHash = keccak256(type === 0
+    ? encodeRlp([...items.slice(0, 6), ...(chainId ? [hexlify(toBeArray(chainId)), "0x", "0x"] : [])])
+    : concat([hexlify(new Uint8Array([type])), encodeRlp(items.slice(0, -3))]));
   const pad = (scalar) => `0x${BigInt(scalar).toString(16).padStart(64, "0")}`;
   const signature = { r: pad(r), s: pad(s), yParity: Number(parity) };
   return {
@@ -98,6 +97,9 @@ function readByRlp(raw) {
   };
 }
 
+// Chain id and parity; without EIP-155 there is no chain id, here 0.
+const legacyChain = (v) => (v < 35n ? [0n, v - 27n] : [(v - 35n) / 2n, (v - 35n) % 2n]);
+
 // EIP-712: the hash of the data and, if a signature is given, who made it.
 function typedData({ data, signature }) {
   const { EIP712Domain: _, ...types } = data.types;
@@ -107,7 +109,58 @@ function typedData({ data, signature }) {
   };
 }
 
-const JUDGEMENTS = { transaction, typedData };
+// Many at once, each [kind, what was asked, the answer] judged as [hash, signer, whether the
+// encoding is the one that ethers makes], or as a sentence on what failed.
+function many({ items }) {
+  return items.map(([kind, ...item]) => {
+    try {
+      return BRIEFLY[kind](...item);
+    } catch (error) {
+      return String(error?.message ?? error).slice(0, 300);
+    }
+  });
+}
+
+const signed = (hash, signature) => [hash, recoverAddress(hash, signature), true];
+
+const BRIEFLY = {
+  transaction(raw, beyondNumbers) {
+    if (beyondNumbers) {
+      const tx = readByRlp(raw);
+      return [tx.signingHash, tx.from, tx.canonical];
+    }
+    const tx = Transaction.from(raw);
+    const hash = tx.unsignedHash;
+    return [hash, recoverAddress(hash, tx.signature), tx.serialized === raw];
+  },
+  message: (data, signature) => signed(hashMessage(getBytes(data)), signature),
+  typedData: ([domain, types, message], signature) =>
+    signed(TypedDataEncoder.hash(domain, types, message), signature),
+  authorization: ([chainId, address, nonce], signature) =>
+    signed(hashAuthorization({ chainId: BigInt(chainId), address, nonce: BigInt(nonce) }), signature),
+  digest: signed,
+};
+
+// Whether ethers hashes it as it stands in JSON, whatever the stack says about it.
+function accepts({ subject, value }) {
+  return { hash: ACCEPTS[subject](value) };
+}
+
+const ACCEPTS = {
+  "typed data"(text) {
+    const data = JSON.parse(text);
+    const { EIP712Domain: _, ...types } = data.types;
+    return TypedDataEncoder.hash(data.domain ?? {}, types, data.message);
+  },
+  transaction({ gas, ...tx }) {
+    const numbers = Object.fromEntries(["type", "nonce"].filter((name) => name in tx).map((name) => [name, Number(tx[name])]));
+    return Transaction.from({ ...tx, ...numbers, gasLimit: gas }).unsignedHash;
+  },
+  authorization: (authorization) => hashAuthorization(authorization),
+  message: (text) => hashMessage(text.startsWith("0x") ? getBytes(text) : text),
+};
+
+const JUDGEMENTS = { transaction, typedData, many, accepts };
 
 createInterface({ input: process.stdin, crlfDelay: Infinity }).on("line", (line) => {
   let answer;

@@ -1,21 +1,24 @@
 """Two judges of one signature: eth-account in this process, ethers in Node beside it.
 
-Each says what it reads in the raw transaction; `disagreements` compares that with what was asked,
-field by field. A judge never looks at what the stack says about its own answer.
+`disagreements` compares a raw transaction with what was asked, field by field; `judge` compares
+answers of every kind (see kinds.py) by hash, signer and encoding. A judge never looks at what the
+stack says about its own answer.
 """
 
+import functools
 import json
 import os
 import subprocess
 from pathlib import Path
 
+import coincurve
 import rlp
 from eth_account import Account
 from eth_account._utils.legacy_transactions import (
     encode_transaction,
     serializable_unsigned_transaction_from_dict,
 )
-from eth_utils import keccak
+from eth_utils import keccak, to_checksum_address
 from hexbytes import HexBytes
 
 import cases
@@ -53,12 +56,64 @@ class Ethers:
 
     def ask(self, question, **fields):
         """One question, one answer."""
+        self.put(question, **fields)
+        return self.take()
+
+    def put(self, question, **fields):
+        """A question whose answer `take` gives; one at a time, or both sides may wait for ever."""
         self.process.stdin.write(json.dumps({"ask": question, **fields}) + "\n")
         self.process.stdin.flush()
+
+    def take(self):
+        """The answer to the question that was put."""
         line = self.process.stdout.readline()
         if not line:
             raise AssertionError("the Node process with ethers has ended")
         return json.loads(line)
+
+
+def judge(several, results, address, ethers):
+    """What is wrong with these answers to these cases of kinds.py, as sentences."""
+    wrong, questions = [], []
+    for case, result in zip(several, results, strict=True):
+        case.prepare()
+        found, question = by_hash(case, result, address)
+        wrong += [f"{text}: {case!r}" for text in found]
+        questions.append(question)
+    for case, verdict in zip(several, ethers.ask("many", items=questions), strict=True):
+        if verdict != expected_verdict(case, address):
+            wrong.append(f"ethers has {verdict}, not {expected_verdict(case, address)}: {case!r}")
+    return wrong
+
+
+def by_hash(case, result, address):
+    """What is wrong by eth-account's hash and libsecp256k1's signer; and ethers' question."""
+    (r, s, parity), wrong, question = case.read(result)
+    if parity not in (0, 1):
+        wrong.append(f"a parity of {parity}")
+    elif (found := signer(case.hash, r, s, parity)) != address:
+        wrong.append(f"eth-account's hash 0x{case.hash.hex()} gives the signer {found}")
+    if s > HALF_ORDER:
+        wrong.append("s is in the upper half of the order (EIP-2)")
+    return wrong, question
+
+
+def expected_verdict(case, address):
+    """What ethers says of the question if the answer is right: hash, signer, encoding."""
+    return ["0x" + case.hash.hex(), address, True]
+
+
+def signer(digest, r, s, parity):
+    """Whose signature it is, by libsecp256k1."""
+    signature = r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes([parity])
+    found = coincurve.PublicKey.from_signature_and_message(signature, digest, hasher=None)
+    return address_of(found.format(compressed=False)[1:])
+
+
+@functools.lru_cache(maxsize=1_000)
+def address_of(public_key):
+    """The address of 64 bytes."""
+    return to_checksum_address(keccak(public_key)[12:])
 
 
 def ethers_can_judge(case):
