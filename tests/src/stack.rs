@@ -100,7 +100,7 @@ impl Stack {
         write_secret(&dir.join("operator.key"), &operator.to_hex())?;
         fs::write(dir.join("kms-ca.pem"), kms.ca_pem())?;
         write_secret(&dir.join("credentials.toml"), &appliance.credentials_file())?;
-        certificates(&dir)?;
+        certificates(&dir, deployment::CERTIFICATE_NAME)?;
         let [https, ops] = [free_address()?, free_address()?];
         let config = parent_config(&dir, https, ops, kms.addr());
         fs::write(dir.join("parent.toml"), config)?;
@@ -204,7 +204,7 @@ fn measurements(program: &Path) -> Outcome<[[u8; 48]; 3]> {
         .map(|part| deployment::measurement(&[part, &image])))
 }
 
-fn measurements_json(pcrs: &[[u8; 48]; 3]) -> Outcome<String> {
+pub(crate) fn measurements_json(pcrs: &[[u8; 48]; 3]) -> Outcome<String> {
     Ok(MeasurementSet::new(pcrs[0], pcrs[1], pcrs[2])?.to_json())
 }
 
@@ -219,7 +219,7 @@ fn fresh_folder(dir: &Path) -> Outcome<PathBuf> {
     Ok(fs::canonicalize(dir)?)
 }
 
-fn write_secret(path: &Path, text: &str) -> Outcome<()> {
+pub(crate) fn write_secret(path: &Path, text: &str) -> Outcome<()> {
     use std::os::unix::fs::OpenOptionsExt;
     let mut options = fs::OpenOptions::new();
     let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
@@ -269,7 +269,12 @@ fn free_address() -> Outcome<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 
-fn parent_config(dir: &Path, https: SocketAddr, ops: SocketAddr, kms: SocketAddr) -> String {
+pub(crate) fn parent_config(
+    dir: &Path,
+    https: SocketAddr,
+    ops: SocketAddr,
+    kms: SocketAddr,
+) -> String {
     let store = dir.join("store");
     let store = store.display();
     format!(
@@ -294,8 +299,9 @@ connect = "{kms}"
     )
 }
 
-/// A CA and the certificates of server and client, each for this stack only.
-fn certificates(dir: &Path) -> Outcome<()> {
+/// A CA and the certificates of the server, of a client of this name, and of a client whom no
+/// manifest knows, each for this stack only.
+pub(crate) fn certificates(dir: &Path, client: &str) -> Outcome<()> {
     use rcgen::{
         BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     };
@@ -317,7 +323,8 @@ fn certificates(dir: &Path) -> Outcome<()> {
             &["localhost", "127.0.0.1"][..],
             ExtendedKeyUsagePurpose::ServerAuth,
         ),
-        ("client", deployment::CERTIFICATE_NAME, &[][..], ExtendedKeyUsagePurpose::ClientAuth),
+        ("client", client, &[][..], ExtendedKeyUsagePurpose::ClientAuth),
+        ("stranger", "stranger", &[][..], ExtendedKeyUsagePurpose::ClientAuth),
     ] {
         let key = KeyPair::generate()?;
         let mut params = named(common_name, hosts)?;
