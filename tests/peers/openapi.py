@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import requests
@@ -17,6 +18,7 @@ from openapi_spec_validator import validate
 
 HERE = Path(__file__).resolve().parent
 CONFIG = HERE / "schemathesis.toml"
+SIGNING = ("transactions", "messages", "typed-data")
 
 
 def fetch(stack, path):
@@ -48,6 +50,25 @@ def schemathesis(stack, report):
     return subprocess.run(command, env=environment, stdin=subprocess.DEVNULL).returncode
 
 
+def answers(report):
+    """How often each operation was answered with each status."""
+    counts = Counter()
+    for line in report.open():
+        for scenario in filter(None, [json.loads(line).get("ScenarioFinished")]):
+            recorder = scenario["recorder"]
+            for interaction in recorder.get("interactions", {}).values():
+                if response := interaction.get("response"):
+                    counts[recorder["label"], response["status_code"]] += 1
+    return counts
+
+
+def unsigned(counts):
+    """The routes on which the stack signed nothing for its certificate alone."""
+    signed = {route: counts[f"POST /v1/{route}", 200] for route in SIGNING}
+    print(f"openapi: {counts.total()} answers, signatures " + json.dumps(signed))
+    return [route for route, count in signed.items() if count == 0]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("stack", type=Path)
@@ -57,7 +78,11 @@ def main():
     document = fetch(stack, "/openapi.json")
     validate(document)
     print(f"openapi: a valid document of {len(document['paths'])} paths", flush=True)
-    return schemathesis(stack, arguments.report)
+    status = schemathesis(stack, arguments.report)
+    missing = unsigned(answers(arguments.report))
+    if missing:
+        print("openapi: nothing was signed by", *missing)
+    return status or bool(missing)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ use crate::process::Part;
 use nitro_signer_enclave::kms::TrustRoots;
 use nitro_signer_shared::attestation::MeasurementSet;
 use nitro_signer_shared::key_policy::Principal;
-use nitro_signer_shared::manifest::{KeyArn, ManifestHash};
+use nitro_signer_shared::manifest::{KeyArn, Manifest, ManifestHash};
 use nitro_signer_shared::secret::SecretString;
 use serde::{Deserialize, Serialize};
 use std::error::Error;
@@ -73,6 +73,18 @@ impl Stack {
     /// # Errors
     /// If a part does not start.
     pub async fn start(dir: &Path, program: &Path) -> Outcome<Self> {
+        Self::start_with(dir, program, |_| {}).await
+    }
+
+    /// The same with a manifest that somebody changed before it was put to use.
+    ///
+    /// # Errors
+    /// If a part does not start.
+    pub async fn start_with(
+        dir: &Path,
+        program: &Path,
+        change: impl FnOnce(&mut Manifest),
+    ) -> Outcome<Self> {
         let dir = fresh_folder(dir)?;
         let root = DevelopmentRoot::generate();
         root.save(&dir.join("nsm-root.pem"), &dir.join("nsm-root.key"))?;
@@ -89,7 +101,8 @@ impl Stack {
         let arn: KeyArn = kms.create_key(&deployment::closed_key_policy())?.parse()?;
 
         let operator = ClientKey::generate();
-        let manifest = deployment::manifest(&arn, &operator);
+        let mut manifest = deployment::manifest(&arn, &operator);
+        change(&mut manifest);
         let bytes = manifest.to_bytes()?;
         let manifest_hash = ManifestHash::of(&bytes);
         fs::write(dir.join("manifest.cbor"), &bytes)?;
@@ -139,6 +152,12 @@ impl Stack {
         write_secret(&part, &serde_json::to_string_pretty(file)?)?;
         fs::rename(part, &whole)?;
         Ok(whole)
+    }
+
+    /// The process id of the part of this name, `enclave` or `parent`.
+    #[must_use]
+    pub fn process(&self, name: &str) -> Option<u32> {
+        self.parts.iter().find(|part| part.name() == name).map(Part::id)
     }
 
     async fn start_parts(&mut self) -> Outcome<()> {
