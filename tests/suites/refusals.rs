@@ -5,10 +5,11 @@
 //! [`brought_about`] says for each code by what. All but [`By::Script`] are the real thing: the
 //! parent that ships, the enclave's library over the mock secure module, the development KMS. The
 //! four of `Script` come from an enclave that is played: no client can send two proofs
-//! (`proof_count`; the lying parent does), the parent loads a new record from memory and not from
-//! the store (`record_invalid`), `capacity` would take a hundred thousand keys, and `internal`
-//! takes a fault, which is played by an answer to another question. A last test has a played
-//! enclave refuse by every code in turn, so that each has passed through all three interfaces.
+//! (`proof_count`; the lying parent does), a stored record that was changed is counted and passed
+//! over (`record_invalid`; a test below shows it), `capacity` would take a hundred thousand keys,
+//! and `internal` takes a fault, which is played by an answer to another question. A last test has
+//! a played enclave refuse by every code in turn, so that each has passed through all three
+//! interfaces.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -30,7 +31,7 @@ use serde_bytes::ByteBuf;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Output;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::UnixStream;
@@ -255,7 +256,7 @@ async fn what_is_asked_of_an_appliance_that_is_ready() {
     let vault = json!({ "proof": proof(&world.vault_proof()) });
     let client = appliance.client();
     assert_eq!(client.post("/v1/vaults", &vault).await.status, 201);
-    let created = client.post("/v1/keys", &new_key(&world)).await;
+    let created = client.post("/v1/keys", &new_key(&world, 1)).await;
     assert_eq!(created.status, 201, "{}", created.json());
     let from = created.json()["address"].as_str().unwrap().to_owned();
     std::fs::write(appliance.path("foreign.key"), ClientKey::generate().to_hex()).unwrap();
@@ -272,10 +273,10 @@ async fn what_is_asked_of_an_appliance_that_is_ready() {
     asker.end(By::Request);
 }
 
-fn new_key(world: &World) -> Value {
-    let nonce = [0x5a; 32];
-    let intent = Intent::create_key(&BTreeMap::new(), &nonce);
-    json!({ "nonce": B256::from(nonce), "proof": proof(&world.prove(&intent)) })
+fn new_key(world: &World, nonce: u8) -> Value {
+    let nonce = B256::repeat_byte(nonce);
+    let intent = Intent::create_key(&BTreeMap::new(), nonce.as_slice());
+    json!({ "nonce": nonce, "proof": proof(&world.prove(&intent)) })
 }
 
 async fn what_is_no_request(asker: &mut Asker<'_>) {
@@ -427,7 +428,7 @@ async fn what_is_taken_away(asker: &mut Asker<'_>, world: &World, broken: &Atomi
     let records = asker.appliance.path("store/records");
     std::fs::rename(&records, asker.appliance.path("kept")).unwrap();
     std::fs::write(&records, "no folder").unwrap();
-    asker.rest(C::StoreFailed, "POST", "/v1/keys", &new_key(world)).await;
+    asker.rest(C::StoreFailed, "POST", "/v1/keys", &new_key(world, 2)).await;
     asker.cli(C::StoreFailed, &["key", "create"], "").await;
 
     broken.store(true, Ordering::Relaxed);
@@ -574,6 +575,36 @@ async fn failed(world: &World, by: By, code: RefusalCode, prepare: fn(&mut Appli
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stored_record_that_was_changed_is_counted_and_its_key_unknown() {
+    let world = World::start().await;
+    let mut appliance = Appliance::new(&world);
+    appliance.power_on(world.module(), world.roots());
+    appliance.start("no_vault").await;
+    let client = appliance.client();
+    let vault = json!({ "proof": proof(&world.vault_proof()) });
+    assert_eq!(client.post("/v1/vaults", &vault).await.status, 201);
+    let mut keys = Vec::new();
+    for nonce in [1, 2] {
+        let created = client.post("/v1/keys", &new_key(&world, nonce)).await.json();
+        keys.push(["record_id", "address"].map(|name| created[name].as_str().unwrap().to_owned()));
+    }
+    let [id, address] = &keys[0];
+    let path = appliance.path("store/records").join(id.trim_start_matches("0x"));
+    let mut record = std::fs::read(&path).unwrap();
+    *record.last_mut().unwrap() ^= 1;
+    std::fs::write(&path, record).unwrap();
+
+    appliance.power_off();
+    appliance.reach("connecting").await;
+    appliance.power_on(world.module(), world.roots());
+    appliance.reach("ready").await;
+    let status = client.get("/v1/status").await.json();
+    assert_eq!((&status["refused_records"], &status["enclave"]["keys"]), (&json!(1), &json!(1)));
+    check_problem(&client.get(&format!("/v1/keys/{address}")).await, RefusalCode::UnknownKey);
+    assert_eq!(client.get(&format!("/v1/keys/{}", keys[1][1])).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_enclave_that_was_stopped() {
     let world = World::start().await;
     let mut appliance = Appliance::new(&world);
@@ -604,9 +635,11 @@ async fn an_enclave_that_is_silent() {
     const PLACES: usize = 256;
     let world = World::start().await;
     let mut appliance = Appliance::new(&world);
-    appliance.play(Arc::new(|request| match request {
-        Request::ListKeys { .. } => Some(Ok(Response::Keys { keys: vec![], more: false })),
-        _ => None,
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = asked.clone();
+    appliance.play(Arc::new(move |_| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        None
     }));
     appliance.start("ready").await;
     let client = appliance.client();
@@ -627,8 +660,7 @@ async fn an_enclave_that_is_silent() {
         )
     };
     let crowd_out = async {
-        // Keys are answered as long as there is a place to ask in.
-        while client.get("/v1/keys").await.status == 200 {
+        while asked.load(Ordering::Relaxed) < PLACES {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         asker.everywhere(C::Busy).await;
