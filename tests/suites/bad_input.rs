@@ -9,6 +9,7 @@ use alloy_primitives::{U256, hex, keccak256};
 use nitro_signer_shared::manifest::{AbiEntry, AddressEntry, Manifest};
 use nitro_signer_shared::refusal::{MAX_DETAIL, RefusalCode};
 use nitro_signer_tests::client::{Answer, Client};
+use nitro_signer_tests::deployment::REFUSED_RECIPIENT;
 use nitro_signer_tests::stack::Stack;
 use nitro_signer_tests::world::{World, refused};
 use serde_json::{Value, json};
@@ -78,8 +79,10 @@ async fn nothing_that_is_sent_stops_or_fills_the_stack() {
     for (what, text, code) in texts(&stack.from) {
         stack.refuses_text(&what, &text, code).await;
     }
-    for (what, transaction, code) in transactions(&stack.from) {
-        stack.refuses_transaction(what, &transaction, code).await;
+    for of in [fields, legacy, sizes_and_others, blobs, authorizations] {
+        for (what, transaction, code) in of(&stack.from) {
+            stack.refuses_transaction(what, &transaction, code).await;
+        }
     }
     for (what, transaction) in delegations(&stack) {
         stack.refuses_transaction(what, &transaction, C::ProofRequired).await;
@@ -312,128 +315,139 @@ fn texts(from: &str) -> Vec<(String, Vec<u8>, RefusalCode)> {
 
 // ---- transactions --------------------------------------------------------------------------
 
-fn transactions(from: &str) -> Vec<(&'static str, Value, RefusalCode)> {
-    let (of, list) = (transaction(from), |item: Value, count: usize| json!(vec![item; count]));
-    let plain = |changes: Value| changed(&of, &changes);
+/// What is wrong, the transaction, and the code that says so.
+type Row = (&'static str, Value, RefusalCode);
+
+const INVALID: RefusalCode = C::InvalidTransaction;
+
+fn power_of_two(bits: usize) -> String {
+    format!("{:#x}", U256::from(1) << bits)
+}
+
+fn list(item: &Value, count: usize) -> Value {
+    json!(vec![item; count])
+}
+
+/// Fields that are missing, unknown, of another form or out of range.
+fn fields(from: &str) -> Vec<Row> {
+    let rows = [
+        ("no from", json!({ "from": null })),
+        ("no nonce", json!({ "nonce": null })),
+        ("no gas", json!({ "gas": null })),
+        ("no fee", json!({ "maxFeePerGas": null })),
+        ("no recipient and no code", json!({ "to": null })),
+        ("chain id 0", json!({ "chainId": "0x0" })),
+        ("an unknown field", json!({ "surprise": "0x1" })),
+        ("gasPrice beside maxFeePerGas", json!({ "gasPrice": "0x1" })),
+        ("data and another input", json!({ "data": "0x01", "input": "0x02" })),
+        ("odd hex", json!({ "data": "0x012" })),
+        ("hex without its prefix", json!({ "data": "01" })),
+        ("what is no hex", json!({ "data": "0xzz" })),
+        ("a short address", json!({ "to": &SOMEBODY[..40] })),
+        ("a long address", json!({ "to": format!("{SOMEBODY}00") })),
+        // EIP-55's first example, its last letter in the other case.
+        ("a wrong checksum", json!({ "to": "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAeD" })),
+        ("a decimal quantity", json!({ "value": "12" })),
+        ("a quantity with a leading zero", json!({ "value": "0x01" })),
+        ("a negative number", json!({ "value": -1 })),
+        ("a fraction", json!({ "value": 1.5 })),
+        ("a number beyond 2^53", json!({ "nonce": 9_007_199_254_740_993_u64 })),
+        ("nonce 2^64", json!({ "nonce": power_of_two(64) })),
+        ("nonce 2^64 - 1 (EIP-2681)", json!({ "nonce": "0xffffffffffffffff" })),
+        ("gas 2^64", json!({ "gas": power_of_two(64) })),
+        ("fee 2^128", json!({ "maxFeePerGas": power_of_two(128) })),
+        ("value 2^256", json!({ "value": format!("0x1{}", "0".repeat(64)) })),
+        ("cost beyond 2^256", json!({ "value": format!("{:#x}", U256::MAX) })),
+        ("priority above the cap", json!({ "maxPriorityFeePerGas": "0x3" })),
+        ("type 2^64", json!({ "type": power_of_two(64) })),
+        ("unprotected, but not legacy", json!({ "unprotected": true, "chainId": null })),
+    ];
+    rows.map(|(what, changes)| (what, changed(&transaction(from), &changes), INVALID)).into()
+}
+
+fn legacy(from: &str) -> Vec<Row> {
     let legacy = json!({ "type": "0x0", "gasPrice": "0x1", "maxFeePerGas": null,
         "maxPriorityFeePerGas": null });
-    let legacy = changed(&of, &legacy);
-    let hash = format!("0x01{}", "22".repeat(31));
-    let blob = json!({ "type": "0x3", "maxFeePerBlobGas": "0x1", "blobVersionedHashes": [hash] });
-    let blob = changed(&of, &blob);
-    let a_blob = hex::encode_prefixed(vec![0; 131_072]);
-    let point = hex::encode_prefixed([0xc0; 48]);
-    let sidecar =
-        json!({ "blobs": [a_blob], "commitments": [point], "proofs": list(json!(point), 128) });
-    let delegation = |changes: Value| {
-        let item = json!({ "chainId": "0x7a69", "address": SOMEBODY, "nonce": "0x0",
-            "yParity": "0x0", "r": "0x1", "s": "0x1" });
-        json!({ "type": "0x4", "authorizationList": [changed(&item, &changes)] })
+    let legacy = changed(&transaction(from), &legacy);
+    let rows = [
+        ("legacy with chain id 0", json!({ "chainId": 0 })),
+        ("legacy without a chain id", json!({ "chainId": null })),
+        ("a chain id that v cannot carry", json!({ "chainId": power_of_two(63) })),
+        ("unprotected beside a chain id", json!({ "unprotected": true })),
+        ("unprotected, but no truth value", json!({ "unprotected": "yes", "chainId": null })),
+        ("legacy with maxFeePerGas", json!({ "maxFeePerGas": "0x1" })),
+        ("legacy with an access list", json!({ "accessList": [] })),
+    ];
+    rows.map(|(what, changes)| (what, changed(&legacy, &changes), INVALID)).into()
+}
+
+fn sizes_and_others(from: &str) -> Vec<Row> {
+    let slot = json!(format!("0x{}", "33".repeat(32)));
+    let access = |addresses: usize, slots: usize| {
+        let item = json!({ "address": SOMEBODY, "storageKeys": list(&slot, slots) });
+        json!({ "accessList": list(&item, addresses) })
     };
-    let power = |bits: usize| format!("{:#x}", U256::from(1) << bits);
-    let slot = format!("0x{}", "33".repeat(32));
-    let access = |addresses: usize, slots: usize| json!({ "accessList": list(json!({ "address": SOMEBODY, "storageKeys": list(json!(slot), slots) }), addresses) });
     let data = |bytes: usize| json!({ "data": hex::encode_prefixed(vec![0; bytes]) });
-    let (invalid, blobs) = (C::InvalidTransaction, C::InvalidBlobs);
-    let with_null = |name: &str| plain(json!({ name: null }));
-    let mut rows = vec![
-        ("no from", with_null("from"), invalid),
-        ("no nonce", with_null("nonce"), invalid),
-        ("no gas", with_null("gas"), invalid),
-        ("no fee", with_null("maxFeePerGas"), invalid),
-        ("chain id 0", plain(json!({ "chainId": "0x0" })), invalid),
-        ("legacy with chain id 0", changed(&legacy, &json!({ "chainId": 0 })), invalid),
-        ("an unknown field", plain(json!({ "surprise": "0x1" })), invalid),
-        ("gasPrice beside maxFeePerGas", plain(json!({ "gasPrice": "0x1" })), invalid),
-        ("data and another input", plain(json!({ "data": "0x01", "input": "0x02" })), invalid),
-        ("odd hex", plain(json!({ "data": "0x012" })), invalid),
-        ("hex without its prefix", plain(json!({ "data": "01" })), invalid),
-        ("what is no hex", plain(json!({ "data": "0xzz" })), invalid),
-        ("a short address", plain(json!({ "to": &SOMEBODY[..40] })), invalid),
-        ("a long address", plain(json!({ "to": format!("{SOMEBODY}00") })), invalid),
-        (
-            "a wrong checksum",
-            plain(json!({ "to": "0xAb5801a7D398351b8bE11C439e05C5B3259aeC9B".replace('b', "B") })),
-            invalid,
-        ),
-        ("a decimal quantity", plain(json!({ "value": "12" })), invalid),
-        ("a quantity with a leading zero", plain(json!({ "value": "0x01" })), invalid),
-        ("a negative number", plain(json!({ "value": -1 })), invalid),
-        ("a fraction", plain(json!({ "value": 1.5 })), invalid),
-        ("a number beyond 2^53", plain(json!({ "nonce": 9_007_199_254_740_993_u64 })), invalid),
-        ("nonce 2^64", plain(json!({ "nonce": power(64) })), invalid),
-        ("nonce 2^64 - 1 (EIP-2681)", plain(json!({ "nonce": "0xffffffffffffffff" })), invalid),
-        ("gas 2^64", plain(json!({ "gas": power(64) })), invalid),
-        ("fee 2^128", plain(json!({ "maxFeePerGas": power(128) })), invalid),
-        ("value 2^256", plain(json!({ "value": format!("0x1{}", "0".repeat(64)) })), invalid),
-        ("cost beyond 2^256", plain(json!({ "value": format!("{:#x}", U256::MAX) })), invalid),
-        ("priority above the cap", plain(json!({ "maxPriorityFeePerGas": "0x3" })), invalid),
-        ("type 5", plain(json!({ "type": "0x5" })), C::UnsupportedTransaction),
-        ("type 2^64", plain(json!({ "type": power(64) })), invalid),
-        ("a chain id of 2^63 in v", changed(&legacy, &json!({ "chainId": power(63) })), invalid),
-        ("no recipient and no code", plain(json!({ "to": null })), invalid),
-        ("calldata of 128 KiB and a byte", plain(data(131_073)), invalid),
-        (
-            "initcode of 48 KiB and a byte",
-            changed(&plain(data(49_153)), &json!({ "to": null })),
-            invalid,
-        ),
-        ("8,193 slots", plain(access(1, 8_193)), invalid),
-        ("1,025 addresses", plain(access(1_025, 0)), invalid),
-        ("20,000 slots", plain(access(1, 20_000)), C::TooLarge),
-        ("another sender's key", plain(json!({ "from": SOMEBODY })), C::UnknownKey),
-        (
-            "another chain",
-            plain(json!({ "chainId": 31_337, "to": "0x000000000000000000000000000000000000dead" })),
-            C::PolicyDenied,
-        ),
-        ("unprotected beside a chain", changed(&legacy, &json!({ "unprotected": "yes" })), invalid),
-        (
-            "a blob transaction without hashes",
-            changed(&blob, &json!({ "blobVersionedHashes": [] })),
-            invalid,
-        ),
-        (
-            "a hash of version 2",
-            changed(&blob, &json!({ "blobVersionedHashes": [format!("0x02{}", "22".repeat(31))] })),
-            invalid,
-        ),
-        ("a blob transaction that creates", changed(&blob, &json!({ "to": null })), invalid),
-        ("one without its fee", changed(&blob, &json!({ "maxFeePerBlobGas": null })), invalid),
-        ("blobs alone", changed(&blob, &json!({ "blobs": [a_blob] })), C::BlobProofsMissing),
+    let rows = [
+        ("calldata of 128 KiB and a byte", data(131_073), INVALID),
+        ("initcode of 48 KiB and a byte", changed(&data(49_153), &json!({ "to": null })), INVALID),
+        ("8,193 slots", access(1, 8_193), INVALID),
+        ("1,025 addresses", access(1_025, 0), INVALID),
+        ("20,000 slots", access(1, 20_000), C::TooLarge),
+        ("type 5", json!({ "type": "0x5" }), C::UnsupportedTransaction),
+        ("an unknown from", json!({ "from": SOMEBODY }), C::UnknownKey),
+        ("a chain that no rule names", json!({ "chainId": 5 }), C::PolicyDenied),
+        ("a recipient that a rule forbids", json!({ "to": REFUSED_RECIPIENT }), C::PolicyDenied),
+    ];
+    rows.map(|(what, changes, code)| (what, changed(&transaction(from), &changes), code)).into()
+}
+
+fn blobs(from: &str) -> Vec<Row> {
+    let hash = |version: u8| json!([format!("0x{version:02x}{}", "22".repeat(31))]);
+    let of = json!({ "type": "0x3", "maxFeePerBlobGas": "0x1", "blobVersionedHashes": hash(1) });
+    let of = changed(&transaction(from), &of);
+    let blob = json!(hex::encode_prefixed(vec![0; 131_072]));
+    let point = json!(hex::encode_prefixed([0xc0; 48]));
+    let sidecar = |blobs: Value| json!({ "blobs": blobs, "commitments": [point], "proofs": list(&point, 128) });
+    let rows = [
+        ("no hashes", json!({ "blobVersionedHashes": [] }), INVALID),
+        ("a hash of version 2", json!({ "blobVersionedHashes": hash(2) }), INVALID),
+        ("blobs that create", json!({ "to": null }), INVALID),
+        ("blobs without their fee", json!({ "maxFeePerBlobGas": null }), INVALID),
+        ("blobs alone", json!({ "blobs": [blob] }), C::BlobProofsMissing),
         (
             "blobs without proofs",
-            changed(&blob, &json!({ "blobs": [a_blob], "commitments": [point] })),
+            json!({ "blobs": [blob], "commitments": [point] }),
             C::BlobProofsMissing,
         ),
-        ("a wrong commitment", changed(&blob, &sidecar), blobs),
-        ("a short blob", changed(&changed(&blob, &sidecar), &json!({ "blobs": ["0x00"] })), blobs),
-        (
-            "17 blobs",
-            changed(&changed(&blob, &sidecar), &json!({ "blobs": list(json!("0x00"), 17) })),
-            blobs,
-        ),
-        ("blobs in another type", plain(json!({ "blobs": [a_blob] })), invalid),
-        ("no authorizations", plain(json!({ "type": "0x4", "authorizationList": [] })), invalid),
-        (
-            "65 authorizations",
-            plain(
-                json!({ "type": "0x4", "authorizationList": list(delegation(json!({}))["authorizationList"][0].clone(), 65) }),
-            ),
-            invalid,
-        ),
-        ("an authorization's parity of 2", plain(delegation(json!({ "yParity": "0x2" }))), invalid),
-        // No point of secp256k1 has this x.
-        ("one without a signer", plain(delegation(json!({ "r": "0x5" }))), invalid),
-        ("one with a high s", plain(delegation(json!({ "s": power(255) }))), invalid),
-        ("one with r of 0", plain(delegation(json!({ "r": "0x0" }))), invalid),
+        ("proofs without blobs", json!({ "proofs": [point] }), C::InvalidBlobs),
+        ("a wrong commitment", sidecar(json!([blob])), C::InvalidBlobs),
+        ("a short blob", sidecar(json!(["0x00"])), C::InvalidBlobs),
+        ("17 blobs", sidecar(list(&json!("0x00"), 17)), C::InvalidBlobs),
+        ("blobs in another type", json!({ "type": "0x2", "blobs": [blob] }), INVALID),
     ];
-    rows.push((
-        "a null chain id in an authorization",
-        plain(delegation(json!({ "chainId": null }))),
-        invalid,
-    ));
-    rows
+    rows.map(|(what, changes, code)| (what, changed(&of, &changes), code)).into()
+}
+
+fn authorizations(from: &str) -> Vec<Row> {
+    let item = json!({ "chainId": "0x7a69", "address": SOMEBODY, "nonce": "0x0",
+        "yParity": "0x0", "r": "0x1", "s": "0x1" });
+    let one = |changes: Value| json!([changed(&item, &changes)]);
+    let rows = [
+        ("no authorizations", json!([])),
+        ("65 authorizations", list(&item, 65)),
+        ("an authorization's parity of 2", one(json!({ "yParity": "0x2" }))),
+        // No point of secp256k1 has this x.
+        ("an authorization without a signer", one(json!({ "r": "0x5" }))),
+        ("one with a high s", one(json!({ "s": power_of_two(255) }))),
+        ("one with r of 0", one(json!({ "r": "0x0" }))),
+        ("one without a chain id", one(json!({ "chainId": null }))),
+        ("one with an unknown field", one(json!({ "from": SOMEBODY }))),
+    ];
+    let of = |list: Value| {
+        changed(&transaction(from), &json!({ "type": "0x4", "authorizationList": list }))
+    };
+    rows.map(|(what, list)| (what, of(list), INVALID)).into()
 }
 
 /// Delegations of our own account, which the certificate's name may not ask for.
