@@ -5,11 +5,20 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use alloy_primitives::{U256, hex, keccak256};
+#[path = "bad_input/calldata.rs"]
+mod calldata;
+#[path = "bad_input/texts.rs"]
+mod texts;
+#[path = "bad_input/transactions.rs"]
+mod transactions;
+#[path = "bad_input/typed_data.rs"]
+mod typed_data;
+
+use alloy_primitives::hex;
+use calldata::{PAY, calls, encoded, numbers};
 use nitro_signer_shared::manifest::{AbiEntry, AddressEntry, Manifest};
 use nitro_signer_shared::refusal::{MAX_DETAIL, RefusalCode};
 use nitro_signer_tests::client::{Answer, Client};
-use nitro_signer_tests::deployment::REFUSED_RECIPIENT;
 use nitro_signer_tests::stack::Stack;
 use nitro_signer_tests::world::{World, refused};
 use serde_json::{Value, json};
@@ -20,6 +29,12 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use RefusalCode as C;
+use texts::texts;
+use transactions::{authorizations, blobs, fields, legacy, sizes_and_others};
+use typed_data::{one, permit, typed_data};
+
+/// What is wrong, the transaction, and the code that says so.
+type Row = (&'static str, Value, RefusalCode);
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_dev");
 const SOMEBODY: &str = "0x1111111111111111111111111111111111111111";
@@ -95,7 +110,9 @@ async fn nothing_that_is_sent_stops_or_fills_the_stack() {
         let call = changed(&transaction(&stack.from), &call);
         stack.refuses_transaction(what, &call, C::PolicyDenied).await;
     }
-    stack.refuses_the_rest().await;
+    stack.refuses_calls().await;
+    stack.refuses_requests().await;
+    stack.refuses_long_bodies().await;
     stack.signs_what_is_nearly_bad().await;
     let wrong = stack.wrong.lock().unwrap().join("\n");
     assert!(wrong.is_empty(), "{wrong}");
@@ -273,183 +290,6 @@ fn changed(of: &Value, changes: &Value) -> Value {
     changed
 }
 
-// ---- bodies that are no request ------------------------------------------------------------
-
-fn texts(from: &str) -> Vec<(String, Vec<u8>, RefusalCode)> {
-    let nested = |depth: usize| [vec![b'['; depth], vec![b']'; depth]].concat();
-    let good = json!({ "jsonrpc": "2.0", "id": 1, "method": "eth_sign", "params": [from, "0x00"] });
-    let good = good.to_string();
-    let many = format!("[{}0]", "0,".repeat(262_144));
-    let row = |what: &str, text: &[u8], code| (what.to_owned(), text.to_vec(), code);
-    let mut rows = vec![
-        row("nothing", b"", C::MalformedJson),
-        row("a word", b"sign", C::MalformedJson),
-        row("half an object", &good.as_bytes()[..good.len() - 1], C::MalformedJson),
-        row("two objects", format!("{good}{good}").as_bytes(), C::MalformedJson),
-        row("a byte order mark", format!("\u{feff}{good}").as_bytes(), C::MalformedJson),
-        row("a duplicate key", br#"{"id":1,"id":1}"#, C::MalformedJson),
-        row("a duplicate key, escaped", br#"{"id":1,"\u0069d":1}"#, C::MalformedJson),
-        row("a duplicate key, deep", br#"{"params":[[{"a":1,"a":2}]]}"#, C::MalformedJson),
-        row("a comment", b"{}//", C::MalformedJson),
-        row("a trailing comma", br#"{"id":1,}"#, C::MalformedJson),
-        row("no number", b"NaN", C::MalformedJson),
-        row("half a surrogate", br#"{"id":"\ud800"}"#, C::MalformedJson),
-        row("text that is not UTF-8", b"{\"id\":\"\xff\"}", C::MalformedJson),
-        row("33 levels", &nested(33), C::MalformedJson),
-        row("500,000 levels", &nested(500_000), C::MalformedJson),
-        row("500,000 levels without an end", &vec![b'['; 500_000], C::MalformedJson),
-        row("more values than are read", many.as_bytes(), C::MalformedJson),
-        row("an object of nothing", b"{}", C::MalformedRequest),
-        row("a number", b"1", C::MalformedRequest),
-        row("null", b"null", C::MalformedRequest),
-    ];
-    for unknown in ["surprise", "__proto__", "Params"] {
-        let text = format!(
-            r#"{{"jsonrpc":"2.0","id":1,"method":"eth_accounts","{unknown}":1,"requests":[],
-            "from":"{from}","message":"0x","typed_data":{{}},"transaction":{{}}}}"#
-        );
-        rows.push((format!("a field called {unknown}"), text.into_bytes(), C::MalformedRequest));
-    }
-    rows
-}
-
-// ---- transactions --------------------------------------------------------------------------
-
-/// What is wrong, the transaction, and the code that says so.
-type Row = (&'static str, Value, RefusalCode);
-
-const INVALID: RefusalCode = C::InvalidTransaction;
-
-fn power_of_two(bits: usize) -> String {
-    format!("{:#x}", U256::from(1) << bits)
-}
-
-fn list(item: &Value, count: usize) -> Value {
-    json!(vec![item; count])
-}
-
-/// Fields that are missing, unknown, of another form or out of range.
-fn fields(from: &str) -> Vec<Row> {
-    let rows = [
-        ("no from", json!({ "from": null })),
-        ("no nonce", json!({ "nonce": null })),
-        ("no gas", json!({ "gas": null })),
-        ("no fee", json!({ "maxFeePerGas": null })),
-        ("no recipient and no code", json!({ "to": null })),
-        ("chain id 0", json!({ "chainId": "0x0" })),
-        ("an unknown field", json!({ "surprise": "0x1" })),
-        ("gasPrice beside maxFeePerGas", json!({ "gasPrice": "0x1" })),
-        ("data and another input", json!({ "data": "0x01", "input": "0x02" })),
-        ("odd hex", json!({ "data": "0x012" })),
-        ("hex without its prefix", json!({ "data": "01" })),
-        ("what is no hex", json!({ "data": "0xzz" })),
-        ("a short address", json!({ "to": &SOMEBODY[..40] })),
-        ("a long address", json!({ "to": format!("{SOMEBODY}00") })),
-        // EIP-55's first example, its last letter in the other case.
-        ("a wrong checksum", json!({ "to": "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAeD" })),
-        ("a decimal quantity", json!({ "value": "12" })),
-        ("a quantity with a leading zero", json!({ "value": "0x01" })),
-        ("a negative number", json!({ "value": -1 })),
-        ("a fraction", json!({ "value": 1.5 })),
-        ("a number beyond 2^53", json!({ "nonce": 9_007_199_254_740_993_u64 })),
-        ("nonce 2^64", json!({ "nonce": power_of_two(64) })),
-        ("nonce 2^64 - 1 (EIP-2681)", json!({ "nonce": "0xffffffffffffffff" })),
-        ("gas 2^64", json!({ "gas": power_of_two(64) })),
-        ("fee 2^128", json!({ "maxFeePerGas": power_of_two(128) })),
-        ("value 2^256", json!({ "value": format!("0x1{}", "0".repeat(64)) })),
-        ("cost beyond 2^256", json!({ "value": format!("{:#x}", U256::MAX) })),
-        ("priority above the cap", json!({ "maxPriorityFeePerGas": "0x3" })),
-        ("type 2^64", json!({ "type": power_of_two(64) })),
-        ("unprotected, but not legacy", json!({ "unprotected": true, "chainId": null })),
-    ];
-    rows.map(|(what, changes)| (what, changed(&transaction(from), &changes), INVALID)).into()
-}
-
-fn legacy(from: &str) -> Vec<Row> {
-    let legacy = json!({ "type": "0x0", "gasPrice": "0x1", "maxFeePerGas": null,
-        "maxPriorityFeePerGas": null });
-    let legacy = changed(&transaction(from), &legacy);
-    let rows = [
-        ("legacy with chain id 0", json!({ "chainId": 0 })),
-        ("legacy without a chain id", json!({ "chainId": null })),
-        ("a chain id that v cannot carry", json!({ "chainId": power_of_two(63) })),
-        ("unprotected beside a chain id", json!({ "unprotected": true })),
-        ("unprotected, but no truth value", json!({ "unprotected": "yes", "chainId": null })),
-        ("legacy with maxFeePerGas", json!({ "maxFeePerGas": "0x1" })),
-        ("legacy with an access list", json!({ "accessList": [] })),
-    ];
-    rows.map(|(what, changes)| (what, changed(&legacy, &changes), INVALID)).into()
-}
-
-fn sizes_and_others(from: &str) -> Vec<Row> {
-    let slot = json!(format!("0x{}", "33".repeat(32)));
-    let access = |addresses: usize, slots: usize| {
-        let item = json!({ "address": SOMEBODY, "storageKeys": list(&slot, slots) });
-        json!({ "accessList": list(&item, addresses) })
-    };
-    let data = |bytes: usize| json!({ "data": hex::encode_prefixed(vec![0; bytes]) });
-    let rows = [
-        ("calldata of 128 KiB and a byte", data(131_073), INVALID),
-        ("initcode of 48 KiB and a byte", changed(&data(49_153), &json!({ "to": null })), INVALID),
-        ("8,193 slots", access(1, 8_193), INVALID),
-        ("1,025 addresses", access(1_025, 0), INVALID),
-        ("20,000 slots", access(1, 20_000), C::TooLarge),
-        ("type 5", json!({ "type": "0x5" }), C::UnsupportedTransaction),
-        ("an unknown from", json!({ "from": SOMEBODY }), C::UnknownKey),
-        ("a chain that no rule names", json!({ "chainId": 5 }), C::PolicyDenied),
-        ("a recipient that a rule forbids", json!({ "to": REFUSED_RECIPIENT }), C::PolicyDenied),
-    ];
-    rows.map(|(what, changes, code)| (what, changed(&transaction(from), &changes), code)).into()
-}
-
-fn blobs(from: &str) -> Vec<Row> {
-    let hash = |version: u8| json!([format!("0x{version:02x}{}", "22".repeat(31))]);
-    let of = json!({ "type": "0x3", "maxFeePerBlobGas": "0x1", "blobVersionedHashes": hash(1) });
-    let of = changed(&transaction(from), &of);
-    let blob = json!(hex::encode_prefixed(vec![0; 131_072]));
-    let point = json!(hex::encode_prefixed([0xc0; 48]));
-    let sidecar = |blobs: Value| json!({ "blobs": blobs, "commitments": [point], "proofs": list(&point, 128) });
-    let rows = [
-        ("no hashes", json!({ "blobVersionedHashes": [] }), INVALID),
-        ("a hash of version 2", json!({ "blobVersionedHashes": hash(2) }), INVALID),
-        ("blobs that create", json!({ "to": null }), INVALID),
-        ("blobs without their fee", json!({ "maxFeePerBlobGas": null }), INVALID),
-        ("blobs alone", json!({ "blobs": [blob] }), C::BlobProofsMissing),
-        (
-            "blobs without proofs",
-            json!({ "blobs": [blob], "commitments": [point] }),
-            C::BlobProofsMissing,
-        ),
-        ("proofs without blobs", json!({ "proofs": [point] }), C::InvalidBlobs),
-        ("a wrong commitment", sidecar(json!([blob])), C::InvalidBlobs),
-        ("a short blob", sidecar(json!(["0x00"])), C::InvalidBlobs),
-        ("17 blobs", sidecar(list(&json!("0x00"), 17)), C::InvalidBlobs),
-        ("blobs in another type", json!({ "type": "0x2", "blobs": [blob] }), INVALID),
-    ];
-    rows.map(|(what, changes, code)| (what, changed(&of, &changes), code)).into()
-}
-
-fn authorizations(from: &str) -> Vec<Row> {
-    let item = json!({ "chainId": "0x7a69", "address": SOMEBODY, "nonce": "0x0",
-        "yParity": "0x0", "r": "0x1", "s": "0x1" });
-    let one = |changes: Value| json!([changed(&item, &changes)]);
-    let rows = [
-        ("no authorizations", json!([])),
-        ("65 authorizations", list(&item, 65)),
-        ("an authorization's parity of 2", one(json!({ "yParity": "0x2" }))),
-        // No point of secp256k1 has this x.
-        ("an authorization without a signer", one(json!({ "r": "0x5" }))),
-        ("one with a high s", one(json!({ "s": power_of_two(255) }))),
-        ("one with r of 0", one(json!({ "r": "0x0" }))),
-        ("one without a chain id", one(json!({ "chainId": null }))),
-        ("one with an unknown field", one(json!({ "from": SOMEBODY }))),
-    ];
-    let of = |list: Value| {
-        changed(&transaction(from), &json!({ "type": "0x4", "authorizationList": list }))
-    };
-    rows.map(|(what, list)| (what, of(list), INVALID)).into()
-}
-
 /// Delegations of our own account, which the certificate's name may not ask for.
 fn delegations(stack: &Running) -> Vec<(&'static str, Value)> {
     let authorization = |chain: &[&str]| {
@@ -465,161 +305,10 @@ fn delegations(stack: &Running) -> Vec<(&'static str, Value)> {
     ]
 }
 
-// ---- typed data ----------------------------------------------------------------------------
-
-/// The members `a uint256` and the like, as a type has them.
-fn members(text: &str) -> Value {
-    let member = |text: &str| {
-        let (ty, name) = text.split_once(' ').unwrap();
-        json!({ "type": ty, "name": name })
-    };
-    text.split(',').filter(|t| !t.is_empty()).map(member).collect()
-}
-
-fn data(types: Value, primary: &str, message: Value) -> Value {
-    let domain = json!({ "name": "Test", "chainId": 31_337 });
-    json!({ "types": types, "primaryType": primary, "domain": domain, "message": message })
-}
-
-fn one(ty: &str, value: Value) -> Value {
-    data(json!({ "A": members(&format!("{ty} a")) }), "A", json!({ "a": value }))
-}
-
-fn typed_data() -> Vec<(String, String, RefusalCode)> {
-    let of = one("uint8", json!("1"));
-    let mut rows = Vec::new();
-    let mut row = |what: &str, data: Value| {
-        rows.push((what.to_owned(), data.to_string(), C::InvalidTypedData));
-    };
-    row("no domain", changed(&of, &json!({ "domain": null })));
-    row("an empty domain", changed(&of, &json!({ "domain": {} })));
-    row(
-        "an unknown field of the domain",
-        changed(&of, &json!({ "domain": { "name": "A", "more": 1 } })),
-    );
-    let mut extra = of.clone();
-    extra["types"]["EIP712Domain"] = members("string name,uint256 chainId,bytes32 salt");
-    row("an extra field in the domain's type", extra.clone());
-    extra["types"]["EIP712Domain"] = members("uint256 chainId,string name");
-    row("the domain's type in another order", extra.clone());
-    extra["types"]["EIP712Domain"] = members("string name");
-    row("a field missing in the domain's type", extra);
-    row("the domain as its primary type", changed(&of, &json!({ "primaryType": "EIP712Domain" })));
-    row("a primary type that is not declared", changed(&of, &json!({ "primaryType": "B" })));
-    row("a fifth part", changed(&of, &json!({ "more": 1 })));
-    row("an unknown key", changed(&of, &json!({ "message": { "a": "1", "b": "1" } })));
-    row("a missing key", changed(&of, &json!({ "message": {} })));
-    row("null for a value", changed(&of, &json!({ "message": { "a": null } })));
-    row("recursion", data(json!({ "A": members("A a") }), "A", json!({ "a": {} })));
-    row("recursion by an array", data(json!({ "A": members("A[] a") }), "A", json!({ "a": [] })));
-    let circle = json!({ "A": members("B a"), "B": members("A a") });
-    row("recursion by another type", data(circle, "A", json!({ "a": { "a": {} } })));
-    row("a type that is not declared", one("B", json!({})));
-    row("Solidity's alias uint", one("uint", json!("1")));
-    row("uint7", one("uint7", json!("1")));
-    row("bytes33", one("bytes33", json!("0x")));
-    row("256 in a uint8", one("uint8", json!("256")));
-    row("-129 in an int8", one("int8", json!("-129")));
-    row("a fraction", one("uint8", json!(1.5)));
-    row("a number beyond 2^53", one("uint256", json!(9_007_199_254_740_993_u64)));
-    row("a number with an exponent", one("uint256", json!("1e3")));
-    row("a bool as text", one("bool", json!("true")));
-    row("31 bytes in bytes32", one("bytes32", json!(format!("0x{}", "00".repeat(31)))));
-    row("odd hex", one("bytes", json!("0x1")));
-    row("a short address", one("address", json!("0x11")));
-    row("an object for an array", one("uint8[]", json!({})));
-    row("two for three", one("uint8[3]", json!(["1", "2"])));
-    row("10,001 values", one("uint8[]", json!(vec!["1"; 10_001])));
-    row("a long array of empty arrays", one("uint8[][]", json!(vec![json!([]); 10_001])));
-    row("17 arrays in each other", one(&format!("uint8{}", "[]".repeat(17)), json!([])));
-    let many: serde_json::Map<_, _> =
-        (0..65).map(|n| (format!("A{n}"), members("bool a"))).collect();
-    row("65 types", data(Value::Object(many), "A0", json!({ "a": true })));
-    let chain = |length: usize| -> Value {
-        let of = |n: usize| (format!("A{n}"), members(&format!("A{} a", n + 1)));
-        (0..length)
-            .map(of)
-            .chain([(format!("A{length}"), members("bool a"))])
-            .collect::<serde_json::Map<_, _>>()
-            .into()
-    };
-    let deep = (0..20).fold(json!({ "a": true }), |inner, _| json!({ "a": inner }));
-    row("20 structs in each other", data(chain(20), "A0", deep));
-    row(
-        "a name with a comma",
-        data(json!({ "A,B": members("bool a") }), "A,B", json!({ "a": true })),
-    );
-
-    let duplicate = of.to_string().replace(r#""a":"1""#, r#""a":"1","a":"2""#);
-    rows.push(("a duplicate key".to_owned(), duplicate, C::MalformedJson));
-    let long = one("string", json!("x".repeat(262_144))).to_string();
-    rows.push(("typed data of more than 256 KiB".to_owned(), long, C::TooLarge));
-    let permit = data(
-        json!({ "Permit": members("address owner,uint256 everything") }),
-        "Permit",
-        json!({ "owner": SOMEBODY, "everything": "1" }),
-    );
-    rows.push(("a foreign type called Permit".to_owned(), permit.to_string(), C::PolicyDenied));
-    rows
-}
-
-fn permit(owner: &str) -> Value {
-    let types = "address owner,address spender,uint256 value,uint256 nonce,uint256 deadline";
-    let message = json!({ "owner": owner, "spender": SOMEBODY, "value": "1", "nonce": "0",
-        "deadline": "1900000000" });
-    let permit = data(json!({ "Permit": members(types) }), "Permit", message);
-    let domain = json!({ "name": "Token", "chainId": 31_337, "verifyingContract": TOKEN });
-    changed(&permit, &json!({ "domain": domain }))
-}
-
-// ---- calldata ------------------------------------------------------------------------------
-
-/// Calldata of these words.
-fn encoded(signature: &str, words: impl IntoIterator<Item = U256>) -> Vec<u8> {
-    let words = words.into_iter().flat_map(|word| word.to_be_bytes::<32>());
-    keccak256(signature)[..4].iter().copied().chain(words).collect()
-}
-
-fn numbers(words: &[u64]) -> impl Iterator<Item = U256> {
-    words.iter().map(|word| U256::from(*word))
-}
-
-const PAY: &str = "pay(address[],uint256[])";
-const SUM: &str = "sum(uint256[][])";
-
-/// Calldata that another decoder takes, or that would fill its memory; none has one meaning only.
-fn calls() -> Vec<(&'static str, Vec<u8>)> {
-    let pay = |words: &[u64]| encoded(PAY, numbers(words));
-    let sum = |words: &[u64]| encoded(SUM, numbers(words));
-    let dirty = [numbers(&[0x40, 0x80, 1]).collect(), vec![U256::MAX], numbers(&[1, 5]).collect()];
-    // 2,000 rows, each of which is the same thousand words.
-    let rows = [vec![0x20, 2_000], vec![2_000 * 32; 2_000], vec![1_000], vec![7; 1_000]].concat();
-    // 2,000 rows, each of which is the rows' own offsets.
-    let selves = [vec![0x20, 2_000], vec![0; 2_000]].concat();
-    let huge = [U256::from(0x20), U256::MAX];
-    vec![
-        ("two arrays in one place", pay(&[0x40, 0x40, 1, 5])),
-        ("rows that share their words", sum(&rows)),
-        ("rows that are themselves", sum(&selves)),
-        ("an array of 2^32 items", sum(&[0x20, 1 << 32])),
-        ("an array of 2^256 - 1 items", encoded(SUM, huge)),
-        ("2^63 empty rows", sum(&[0x20, 1 << 63, 0])),
-        ("an offset beyond the end", pay(&[0x40, 0x8000, 1, 5])),
-        ("an offset within a word", pay(&[0x41, 0x80, 1, 5, 1, 5])),
-        ("dirty padding of an address", encoded(PAY, dirty.concat())),
-        ("words left over", pay(&[0x40, 0x80, 1, 5, 1, 5, 0])),
-        ("a byte left over", [pay(&[0x40, 0x80, 1, 5, 1, 5]), vec![0]].concat()),
-        ("a word too few", pay(&[0x40, 0x80, 1, 5, 1])),
-        ("the tail in another order", pay(&[0x80, 0x40, 1, 5, 1, 5])),
-        ("another function", encoded("take(address[])", numbers(&[0x20, 0]))),
-        ("three bytes", vec![1, 2, 3]),
-    ]
-}
-
 // ---- what stands in no table ---------------------------------------------------------------
 
 impl Running {
-    async fn refuses_the_rest(&self) {
+    async fn refuses_calls(&self) {
         let from = self.from.as_str();
         for (what, method, params, code) in [
             ("an unknown method", "eth_sendTransaction", json!([]), C::NotFound),
@@ -675,8 +364,13 @@ impl Running {
         let batch = |count: usize| json!(vec![call("eth_accounts", &json!([])); count]).to_string();
         self.refuses_by_rpc("no calls", "/", batch(0).as_bytes(), C::MalformedRequest).await;
         self.refuses_by_rpc("101 calls", "/", batch(101).as_bytes(), C::TooLarge).await;
+    }
 
+    async fn refuses_requests(&self) {
+        let from = self.from.as_str();
         let zeros = |bytes: usize| format!("0x{}", "00".repeat(bytes));
+        let labels: serde_json::Map<_, _> =
+            (0..33).map(|n| (format!("l{n}"), json!("x"))).collect();
         let proof = |id: usize, signature: usize| json!({ "request_id": zeros(id), "expiry": 1, "signature": zeros(signature) });
         let digest = |proof: Value| json!({ "from": from, "digest": zeros(32), "proof": proof });
         let requests = vec![json!({ "method": "sign_message" }); 101];
@@ -731,13 +425,16 @@ impl Running {
             (
                 "33 labels",
                 "/v1/keys",
-                json!({ "nonce": zeros(16), "labels": (0..33).map(|n| (format!("l{n}"), json!("x"))).collect::<serde_json::Map<_, _>>() }),
+                json!({ "nonce": zeros(16), "labels": labels }),
                 C::MalformedRequest,
             ),
             ("a nonce of 65 bytes", "/v1/keys", json!({ "nonce": zeros(65) }), C::InvalidNonce),
         ] {
             self.refuses_by_rest(what, path, body.to_string().as_bytes(), code).await;
         }
+    }
+
+    async fn refuses_long_bodies(&self) {
         let long = vec![b' '; 6 * 1_048_576 + 1];
         self.refuses_by_rpc("a body beyond its limit", "/", &long, C::TooLarge).await;
         for path in ["/v1/transactions", "/v1/batch", "/v1/keys"] {
