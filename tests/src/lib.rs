@@ -1,5 +1,7 @@
 //! Everything that does not ship: what stands in for Nitro and AWS, and the local stack.
 
+pub mod appliance;
+pub mod client;
 pub mod deployment;
 pub mod enclave;
 pub mod kms;

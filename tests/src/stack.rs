@@ -12,7 +12,7 @@ use crate::process::Part;
 use nitro_signer_enclave::kms::TrustRoots;
 use nitro_signer_shared::attestation::MeasurementSet;
 use nitro_signer_shared::key_policy::Principal;
-use nitro_signer_shared::manifest::{KeyArn, ManifestHash};
+use nitro_signer_shared::manifest::{KeyArn, Manifest, ManifestHash};
 use nitro_signer_shared::secret::SecretString;
 use serde::{Deserialize, Serialize};
 use std::error::Error;
@@ -73,6 +73,18 @@ impl Stack {
     /// # Errors
     /// If a part does not start.
     pub async fn start(dir: &Path, program: &Path) -> Outcome<Self> {
+        Self::start_with(dir, program, |_| {}).await
+    }
+
+    /// The same with a manifest that somebody changed before it was put to use.
+    ///
+    /// # Errors
+    /// If a part does not start.
+    pub async fn start_with(
+        dir: &Path,
+        program: &Path,
+        change: impl FnOnce(&mut Manifest),
+    ) -> Outcome<Self> {
         let dir = fresh_folder(dir)?;
         let root = DevelopmentRoot::generate();
         root.save(&dir.join("nsm-root.pem"), &dir.join("nsm-root.key"))?;
@@ -89,7 +101,8 @@ impl Stack {
         let arn: KeyArn = kms.create_key(&deployment::closed_key_policy())?.parse()?;
 
         let operator = ClientKey::generate();
-        let manifest = deployment::manifest(&arn, &operator);
+        let mut manifest = deployment::manifest(&arn, &operator);
+        change(&mut manifest);
         let bytes = manifest.to_bytes()?;
         let manifest_hash = ManifestHash::of(&bytes);
         fs::write(dir.join("manifest.cbor"), &bytes)?;
@@ -100,7 +113,7 @@ impl Stack {
         write_secret(&dir.join("operator.key"), &operator.to_hex())?;
         fs::write(dir.join("kms-ca.pem"), kms.ca_pem())?;
         write_secret(&dir.join("credentials.toml"), &appliance.credentials_file())?;
-        certificates(&dir)?;
+        certificates(&dir, deployment::CERTIFICATE_NAME)?;
         let [https, ops] = [free_address()?, free_address()?];
         let config = parent_config(&dir, https, ops, kms.addr());
         fs::write(dir.join("parent.toml"), config)?;
@@ -139,6 +152,12 @@ impl Stack {
         write_secret(&part, &serde_json::to_string_pretty(file)?)?;
         fs::rename(part, &whole)?;
         Ok(whole)
+    }
+
+    /// The process id of the part of this name, `enclave` or `parent`.
+    #[must_use]
+    pub fn process(&self, name: &str) -> Option<u32> {
+        self.parts.iter().find(|part| part.name() == name).map(Part::id)
     }
 
     async fn start_parts(&mut self) -> Outcome<()> {
@@ -204,7 +223,7 @@ fn measurements(program: &Path) -> Outcome<[[u8; 48]; 3]> {
         .map(|part| deployment::measurement(&[part, &image])))
 }
 
-fn measurements_json(pcrs: &[[u8; 48]; 3]) -> Outcome<String> {
+pub(crate) fn measurements_json(pcrs: &[[u8; 48]; 3]) -> Outcome<String> {
     Ok(MeasurementSet::new(pcrs[0], pcrs[1], pcrs[2])?.to_json())
 }
 
@@ -219,7 +238,7 @@ fn fresh_folder(dir: &Path) -> Outcome<PathBuf> {
     Ok(fs::canonicalize(dir)?)
 }
 
-fn write_secret(path: &Path, text: &str) -> Outcome<()> {
+pub(crate) fn write_secret(path: &Path, text: &str) -> Outcome<()> {
     use std::os::unix::fs::OpenOptionsExt;
     let mut options = fs::OpenOptions::new();
     let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
@@ -269,7 +288,12 @@ fn free_address() -> Outcome<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 
-fn parent_config(dir: &Path, https: SocketAddr, ops: SocketAddr, kms: SocketAddr) -> String {
+pub(crate) fn parent_config(
+    dir: &Path,
+    https: SocketAddr,
+    ops: SocketAddr,
+    kms: SocketAddr,
+) -> String {
     let store = dir.join("store");
     let store = store.display();
     format!(
@@ -294,8 +318,9 @@ connect = "{kms}"
     )
 }
 
-/// A CA and the certificates of server and client, each for this stack only.
-fn certificates(dir: &Path) -> Outcome<()> {
+/// A CA and the certificates of the server, of a client of this name, and of a client whom no
+/// manifest knows, each for this stack only.
+pub(crate) fn certificates(dir: &Path, client: &str) -> Outcome<()> {
     use rcgen::{
         BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     };
@@ -317,7 +342,8 @@ fn certificates(dir: &Path) -> Outcome<()> {
             &["localhost", "127.0.0.1"][..],
             ExtendedKeyUsagePurpose::ServerAuth,
         ),
-        ("client", deployment::CERTIFICATE_NAME, &[][..], ExtendedKeyUsagePurpose::ClientAuth),
+        ("client", client, &[][..], ExtendedKeyUsagePurpose::ClientAuth),
+        ("stranger", "stranger", &[][..], ExtendedKeyUsagePurpose::ClientAuth),
     ] {
         let key = KeyPair::generate()?;
         let mut params = named(common_name, hosts)?;

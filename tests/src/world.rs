@@ -48,6 +48,11 @@ pub struct World {
 
 impl World {
     pub async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// The same with a manifest that somebody changed before it was put to use.
+    pub async fn start_with(change: impl FnOnce(&mut Manifest)) -> Self {
         let root = DevelopmentRoot::generate();
         let appliance_secret = hex::encode(random());
         let identities = vec![
@@ -59,7 +64,8 @@ impl World {
         let arn = kms.create_key(&deployment::closed_key_policy()).expect("a key is made");
         let arn: KeyArn = arn.parse().expect("is an ARN");
         let operator = ClientKey::generate();
-        let manifest = deployment::manifest(&arn, &operator);
+        let mut manifest = deployment::manifest(&arn, &operator);
+        change(&mut manifest);
         let manifest_bytes = manifest.to_bytes().expect("encodes");
         let hash = ManifestHash::of(&manifest_bytes);
         let measurements = [[1; 48], [2; 48], [3; 48]];
@@ -84,7 +90,7 @@ impl World {
         MockNsm::new(&self.root, self.measurements, NsmOptions::default())
     }
 
-    fn roots(&self) -> TrustRoots {
+    pub fn roots(&self) -> TrustRoots {
         TrustRoots::from_pem([self.kms.ca_pem()]).expect("is a certificate")
     }
 
@@ -134,6 +140,12 @@ impl World {
     }
 
     // ---- the honest parent's steps ---------------------------------------------------------
+
+    /// The appliance's credentials as the parent's file has them.
+    pub fn credentials_file(&self) -> String {
+        let secret = &self.appliance_secret;
+        format!("access_key_id = \"{APPLIANCE_ID}\"\nsecret_access_key = \"{secret}\"\n")
+    }
 
     pub fn credentials(&self) -> Credentials {
         Credentials {
@@ -284,8 +296,18 @@ impl World {
         self.manifest_hash
     }
 
-    fn prove(&self, intent: &Intent) -> ClientProof {
+    pub fn prove(&self, intent: &Intent) -> ClientProof {
         self.operator.prove(intent, &self.hash(), random(), now_s() + 60)
+    }
+
+    /// A proof whose time has passed.
+    pub fn prove_too_late(&self, intent: &Intent) -> ClientProof {
+        self.operator.prove(intent, &self.hash(), random(), now_s() - 1)
+    }
+
+    /// The operator's key, as the command line's `--client-key` file has it.
+    pub fn operator_key(&self) -> String {
+        self.operator.to_hex()
     }
 
     pub fn vault_proof(&self) -> ClientProof {
@@ -306,7 +328,7 @@ impl World {
     }
 
     pub fn key_proof_expired(&self) -> ClientProof {
-        self.operator.prove(&key_intent(), &self.hash(), random(), now_s() - 1)
+        self.prove_too_late(&key_intent())
     }
 
     pub fn key_proof_far_ahead(&self) -> ClientProof {

@@ -16,13 +16,10 @@ pub(super) fn check(rule: &Value) -> Result<(), String> {
 
 fn visit(node: &Value) -> Result<(), String> {
     if let Some(like) = node.get("like") {
-        return match is_text(&like["left"]) {
-            true => visit(&like["left"]),
-            false => {
-                Err("`like` is for attributes called `text`; write == with the exact value"
-                    .to_owned())
-            }
-        };
+        if is_text(&like["left"]) {
+            return visit(&like["left"]);
+        }
+        return Err("`like` is for attributes called `text`; write == with the exact value".into());
     }
     if ["==", "!="].iter().filter_map(|operator| node.get(*operator)).any(compares_text)
         || node
