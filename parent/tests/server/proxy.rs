@@ -76,6 +76,8 @@ fn call(method: &str) -> Value {
 async fn tools_without_a_certificate_call_through_the_proxy() {
     let mut stage = Stage::ready().await;
     let proxy = Proxy::start(&stack(&stage), &["--listen", "127.0.0.1:0", "--chain", "5"]).await;
+    // The stack file names the operator's key, which is not for whoever comes here.
+    assert!(proxy.said.contains("adds no client proofs"), "{}", proxy.said);
     let connect = || async { TcpStream::connect(proxy.address()).await.unwrap() };
     let here = ("host", "localhost");
 
@@ -85,6 +87,11 @@ async fn tools_without_a_certificate_call_through_the_proxy() {
     assert_eq!(answer["result"], "0x5");
     let (_, answer) = post(connect().await, "/chain/6", here, &call("eth_chainId")).await;
     assert_eq!(answer["result"], "0x6");
+    let sign = json!({
+        "jsonrpc": "2.0", "id": 5, "method": "eth_sign", "params": [crate::FROM, "0x48"],
+    });
+    post(connect().await, "/", here, &sign).await;
+    assert_eq!(stage.signed().2, 0, "is not proved");
     let asked = stage.asked();
     let listed = asked.iter().find(|a| a.request == "ListKeys").expect("was asked");
     assert_eq!(listed.asserted.as_deref(), Some("bot.example"));
@@ -110,6 +117,8 @@ async fn the_proxy_proves_each_call_that_signs() {
     let arguments =
         ["--listen", "127.0.0.1:0", "--client-key", key, "--manifest", manifest, "--chain", "5"];
     let proxy = Proxy::start(&stack(&stage), &arguments).await;
+    let address = "address 0x9d8A62f656a8d1615C1294fd71e9CFb3E4855A4F";
+    assert!(proxy.said.contains(address), "{}", proxy.said);
     let call = |method: &str, params: Value| json!({ "jsonrpc": "2.0", "id": 5, "method": method, "params": params });
     let transaction = json!({
         "from": crate::FROM, "to": crate::FROM, "nonce": "0x1", "gas": "0x5208", "gasPrice": "0x1",
