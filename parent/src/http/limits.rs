@@ -496,7 +496,7 @@ mod tests {
 
     #[tokio::test]
     async fn work_has_the_deadline_of_its_face() {
-        let wait = post(|| std::future::pending::<&'static str>());
+        let wait = post(std::future::pending::<&'static str>);
         let routes = limited(Router::new().route("/wait", wait), Duration::from_millis(5));
         let code = status(&routes, "/wait", Body::empty()).await;
         assert_eq!(code.as_u16(), RefusalCode::Deadline.http_status());

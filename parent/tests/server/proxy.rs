@@ -53,6 +53,17 @@ fn stack(stage: &Stage) -> PathBuf {
     stage.store().with_file_name("stack.json")
 }
 
+/// A stack file that a command takes a key for proofs from.
+fn operators_stack(stage: &Stage) -> PathBuf {
+    let mut named: Value = serde_json::from_slice(&std::fs::read(stack(stage)).unwrap()).unwrap();
+    let path = |name: &str| stage.store().with_file_name(name);
+    std::fs::write(path("operator.key"), "46".repeat(32)).unwrap();
+    named["client_proof_key"] = json!(path("operator.key"));
+    named["manifest"] = json!(path("manifest.cbor"));
+    std::fs::write(path("operators-stack.json"), named.to_string()).unwrap();
+    path("operators-stack.json")
+}
+
 async fn post<S>(stream: S, path: &str, header: (&str, &str), body: &Value) -> (u16, Value)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -75,8 +86,9 @@ fn call(method: &str) -> Value {
 #[tokio::test]
 async fn tools_without_a_certificate_call_through_the_proxy() {
     let mut stage = Stage::ready().await;
-    let proxy = Proxy::start(&stack(&stage), &["--listen", "127.0.0.1:0", "--chain", "5"]).await;
-    // The stack file names the operator's key, which is not for whoever comes here.
+    // It names the operator's key, too, which is not for whoever comes here.
+    let stack = operators_stack(&stage);
+    let proxy = Proxy::start(&stack, &["--listen", "127.0.0.1:0", "--chain", "5"]).await;
     assert!(proxy.said.contains("adds no client proofs"), "{}", proxy.said);
     let connect = || async { TcpStream::connect(proxy.address()).await.unwrap() };
     let here = ("host", "localhost");
