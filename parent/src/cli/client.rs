@@ -24,6 +24,8 @@ const MAX_ANSWER: usize = 17 * 1_048_576;
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 /// Above the server's own deadlines, so that its refusal arrives first.
 const DEADLINE: Duration = Duration::from_secs(330);
+/// After how long a request has been answered or given up.
+pub(super) const LONGEST_REQUEST: Duration = CONNECT_DEADLINE.saturating_add(DEADLINE);
 
 /// A client of one appliance.
 pub(super) struct Client {

@@ -70,6 +70,12 @@ impl Connection {
 }
 
 impl Prover {
+    /// The key that the command line itself names. A stack file's is the operator's: it must not
+    /// vouch for whatever other programs ask.
+    pub(super) fn named(&self) -> Result<Option<ProofKey>, Failure> {
+        self.client_key.as_ref().map(|path| ProofKey::load(path)).transpose()
+    }
+
     /// The key, if one is named.
     pub(super) fn find(&self, stack: &Stack) -> Result<Option<ProofKey>, Failure> {
         let path = self.client_key.as_ref().or(stack.client_proof_key.as_ref());

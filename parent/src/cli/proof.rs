@@ -2,7 +2,7 @@
 //! request is its own.
 
 use super::output::{Failure, now_ms, random, read_input};
-use alloy_primitives::{B256, FixedBytes};
+use alloy_primitives::{Address, B256, FixedBytes};
 use k256::ecdsa::SigningKey;
 use nitro_signer_shared::manifest::ManifestHash;
 use nitro_signer_shared::proof::{ClientProof, Intent};
@@ -29,6 +29,16 @@ impl ProofKey {
         hex::decode_to_slice(text.strip_prefix("0x").unwrap_or(text), bytes.as_mut())
             .map_err(|_| refuse())?;
         SigningKey::from_slice(bytes.as_ref()).map(Self).map_err(|_| refuse())
+    }
+
+    /// Its public key as a manifest names it: compressed SEC1.
+    pub(super) fn public_key(&self) -> FixedBytes<33> {
+        FixedBytes::from_slice(self.0.verifying_key().to_sec1_point(true).as_bytes())
+    }
+
+    /// The address of its public key.
+    pub(super) fn address(&self) -> Address {
+        Address::from_raw_public_key(&self.0.verifying_key().to_sec1_point(false).as_bytes()[1..])
     }
 
     /// A fresh proof of this intent under this manifest.
@@ -60,7 +70,6 @@ pub(super) fn to_json(proof: &ClientProof) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloy_primitives::Address;
     use k256::ecdsa::{RecoveryId, Signature, VerifyingKey};
 
     fn key(text: &str) -> Result<ProofKey, Failure> {
@@ -84,6 +93,16 @@ mod tests {
             let found = VerifyingKey::recover_from_prehash(hash.as_slice(), &signature, id);
             assert_eq!(&found.expect("recovers"), key.0.verifying_key());
         }
+    }
+
+    /// The example key of EIP-155, whose address the EIP's readers know.
+    #[test]
+    fn a_key_has_a_public_key_and_its_address() {
+        let key = key(&"46".repeat(32)).expect("is a key");
+        let address = alloy_primitives::address!("9d8a62f656a8d1615c1294fd71e9cfb3e4855a4f");
+        assert_eq!(key.address(), address);
+        let point = k256::PublicKey::from_sec1_bytes(key.public_key().as_slice());
+        assert_eq!(point.expect("is a point"), key.0.verifying_key().into());
     }
 
     #[test]

@@ -6,21 +6,14 @@
 
 use super::signed::recover;
 use super::{CheckError, fields};
-use alloy_dyn_abi::TypedData;
 use alloy_eips::eip7702::Authorization;
 use alloy_primitives::{Address, B256, FixedBytes, Signature, U256, eip191_hash_message};
-use nitro_signer_shared::json::{self, FieldError, Object, Value};
-use nitro_signer_shared::message::{MAX_MESSAGE, MAX_TYPED_DATA};
+use nitro_signer_enclave::typed_data::TypedData;
+use nitro_signer_shared::json::Value;
+use nitro_signer_shared::message::MAX_MESSAGE;
 use nitro_signer_shared::proof::Intent;
 use nitro_signer_shared::refusal::{Refusal, RefusalCode};
 use serde::Deserialize;
-use std::collections::BTreeMap;
-
-/// How deep structs may nest in typed data; as in the enclave.
-const MAX_TYPE_DEPTH: usize = 16;
-/// How many members a type may have with everything below it. alloy writes each type out wherever
-/// it stands: types that name another one twice, in a row of forty, would fill any memory.
-const MAX_TYPE_MEMBERS: usize = 10_000;
 
 /// Something to sign that is no transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,29 +41,14 @@ impl Payload {
         Ok(Self::Message(message))
     }
 
-    /// Typed data as JSON. The enclave reads it more strictly than this does; whatever it refuses
-    /// has no signature, and whatever it signs it has read as this does or the hashes differ.
+    /// Typed data as JSON, by the enclave's own reader: a lenient one would prove what the enclave
+    /// then refuses, or what no person could have meant.
     ///
     /// # Errors
     /// [`RefusalCode::MalformedJson`], [`RefusalCode::TooLarge`] or
     /// [`RefusalCode::InvalidTypedData`].
     pub(crate) fn typed_data(text: &[u8]) -> Result<Self, Refusal> {
-        if text.len() > MAX_TYPED_DATA {
-            let detail = format!("typed data may have {MAX_TYPED_DATA} bytes");
-            return Err(Refusal::new(RefusalCode::TooLarge, detail));
-        }
-        let invalid = |e: String| Refusal::new(RefusalCode::InvalidTypedData, e);
-        // It refuses what the other reader would resolve by its own lights: a key that stands
-        // twice.
-        let mut object = json::read_object(text)?;
-        if !object.has("domain") || !object.has("message") {
-            return Err(invalid(
-                "typed data has types, primaryType, domain and message".to_owned(),
-            ));
-        }
-        Types::check(&mut object).map_err(|e| invalid(e.0))?;
-        let data: TypedData = serde_json::from_slice(text).map_err(|e| invalid(e.to_string()))?;
-        data.eip712_signing_hash().map(Self::TypedData).map_err(|e| invalid(e.to_string()))
+        Ok(Self::TypedData(TypedData::parse(text)?.signing_hash()))
     }
 
     /// A 32-byte digest in 0x-hex.
@@ -100,42 +78,6 @@ impl Payload {
             Self::Digest(_) => Intent::sign_digest(key, hash),
         }
     }
-}
-
-/// The types of typed data, each with those of its members.
-struct Types(BTreeMap<String, Vec<String>>);
-
-impl Types {
-    /// Refuses types that would grow without bound when they are written out.
-    fn check(object: &mut Object) -> Result<(), FieldError> {
-        let primary = object.require("primaryType")?.string("primaryType")?;
-        let mut left = MAX_TYPE_MEMBERS;
-        Self::read(object)?.bound(&primary, MAX_TYPE_DEPTH, &mut left)
-    }
-
-    fn read(object: &mut Object) -> Result<Self, FieldError> {
-        let types = object.require("types")?.object("types")?.into_fields();
-        let types = types.map(|(name, members)| {
-            let members = members.array("a type")?.into_iter().map(member_type);
-            Ok((name, members.collect::<Result<_, _>>()?))
-        });
-        types.collect::<Result<_, _>>().map(Self)
-    }
-
-    /// Counts down the members of a type and of those below it.
-    fn bound(&self, name: &str, depth: usize, left: &mut usize) -> Result<(), FieldError> {
-        let Some(members) = self.0.get(name) else { return Ok(()) };
-        let too_much = || FieldError("the types nest too deep or name each other too often".into());
-        let depth = depth.checked_sub(1).ok_or_else(too_much)?;
-        *left = left.checked_sub(members.len()).ok_or_else(too_much)?;
-        members.iter().try_for_each(|member| self.bound(member, depth, left))
-    }
-}
-
-/// A member's type without its array suffixes.
-fn member_type(member: Value) -> Result<String, FieldError> {
-    let text = member.object("a type's member")?.require("type")?.string("a member's type")?;
-    Ok(text.split('[').next().unwrap_or_default().to_owned())
 }
 
 /// A signature as the REST interface answers it; nothing of it is checked.

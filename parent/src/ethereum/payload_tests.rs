@@ -2,6 +2,7 @@
 
 use super::*;
 use alloy_primitives::hex;
+use nitro_signer_shared::message::MAX_TYPED_DATA;
 use serde_json::json;
 
 /// The example of EIP-712, whose signing hash the EIP's own test has.
@@ -42,6 +43,16 @@ fn typed_data_that_two_readers_may_see_differently_is_refused() {
     check("\"message\"", "\"other\"", invalid);
     check("\"Mail\",", "\"Male\",", invalid);
     check("0xCD2a", "0x", invalid);
+    check("\"name\":\"Ether Mail\"", "\"name\":\"Ether Mail\",\"purpose\":\"x\"", invalid);
+    check("\"contents\":\"Hello", "\"more\":\"\",\"contents\":\"Hello", invalid);
+    // The declared EIP712Domain is another than the domain's own fields make.
+    check(
+        "\"name\":\"chainId\",\"type\":\"uint256\"",
+        "\"name\":\"chainId\",\"type\":\"uint64\"",
+        invalid,
+    );
+    check("{\"name\":\"version\",\"type\":\"string\"},", "", invalid);
+    check("{\"types\"", "{\"more\":1,\"types\"", invalid);
     let long = format!("{MAIL}{}", " ".repeat(MAX_TYPED_DATA));
     assert_eq!(
         Payload::typed_data(long.as_bytes()).map_err(|r| r.code),
@@ -74,15 +85,20 @@ fn types_that_would_fill_memory_are_refused_first() {
         assert_eq!(code, expected, "{types} types with {members} members");
     };
     check(1, 3, true);
-    check(16, 1, true);
-    check(17, 1, false);
-    // 2 + 4 + … + 2^12 members are 8,190.
-    check(12, 2, true);
-    check(13, 2, false);
-    check(16, 2, false);
+    // Eight structs and the seven arrays between them are fifteen levels of sixteen.
+    check(8, 2, true);
+    check(9, 1, false);
     check(40, 2, false);
     let cycle = MAIL.replace("\"type\":\"Person\"", "\"type\":\"Mail\"");
     assert!(Payload::typed_data(cycle.as_bytes()).is_err());
+
+    let suffixes = MAIL.replacen("string", &format!("string{}", "[]".repeat(130_000)), 1);
+    assert!(suffixes.len() <= MAX_TYPED_DATA);
+    let started = std::time::Instant::now();
+    let code = Payload::typed_data(suffixes.as_bytes()).map_err(|refusal| refusal.code);
+    assert_eq!(code, Err(RefusalCode::InvalidTypedData));
+    // A reader that goes down one suffix at a time overflows its stack or takes minutes.
+    assert!(started.elapsed() < std::time::Duration::from_secs(5), "{:?}", started.elapsed());
 }
 
 /// keccak256("\x19Ethereum Signed Message:\n" || "5" || "hello").

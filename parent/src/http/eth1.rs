@@ -4,6 +4,7 @@
 //! refused unless policy allows SignDigest and a client proof comes with it.
 
 use super::problem::Problem;
+use super::query::NoQuery;
 use super::{App, PathText, Peer, caller, read_body};
 use crate::ethereum::{fields, signature};
 use alloy_primitives::{Address, keccak256};
@@ -39,6 +40,7 @@ pub(super) async fn sign(
     State(app): State<App>,
     Extension(peer): Extension<Peer>,
     PathText(identifier): PathText,
+    _: NoQuery,
     body: Body,
 ) -> Result<Response, Problem> {
     let key = key(&identifier.unwrap_or_default()).map_err(Refusal::from)?;

@@ -2,21 +2,25 @@
 //!
 //! A body is received before a place to work is taken, so that bodies that come slowly keep only
 //! their own connections, whose number is bounded, and the bytes that came. All bodies together
-//! have a budget of bytes, taken as they arrive and given back with the answer. Every request is
-//! counted and logged once, by its outcome; one whose client left, too.
+//! have a budget of bytes, taken as they arrive and given back with the answer; long answers take
+//! theirs from the same budget until they are read. Every request is counted and logged once, by
+//! its outcome; one whose client left, too.
 
 use super::problem::Problem;
 use super::{Outcome, Peer, Served, json_rpc};
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
+use hyper::body::{Frame, SizeHint};
 use metrics::{counter, gauge, histogram};
 use nitro_signer_shared::refusal::{Refusal, RefusalCode};
 use serde_json::Value;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -25,8 +29,14 @@ const MAX_REQUEST: usize = 1_048_576;
 /// The longest body where transactions are signed, in bytes: 16 blobs with their proofs in hex
 /// beside a transaction.
 const MAX_BLOB_REQUEST: usize = 6 * 1_048_576;
-/// The most bytes of bodies that are held at a time, those still arriving included.
+/// The most bytes of bodies that are held at a time: requests', those still arriving included, and
+/// long answers'.
 const MAX_BODIES: usize = 256 * 1_048_576;
+/// The longest answer that is not counted, in bytes. All connections together hold 64 MiB of these.
+const SHORT_ANSWER: u64 = 65_536;
+/// How much of a counted answer a connection is given at a time, in bytes; the rest waits where it
+/// is counted.
+const PIECE: usize = 16_384;
 /// How long a body may take to arrive.
 const BODY_DEADLINE: Duration = Duration::from_secs(20);
 /// How long a request may be worked on; above every deadline of the link.
@@ -34,18 +44,20 @@ const REQUEST_DEADLINE: Duration = Duration::from_secs(300);
 /// How many requests are worked on at a time; the link's own limit is as many.
 const MAX_CONCURRENT: usize = 256;
 
-/// The places in which requests are worked on, and the bytes that their bodies may take.
+/// The places in which requests are worked on and for how long, and the bytes that their bodies
+/// may take.
 #[derive(Clone)]
 pub(crate) struct Places {
     work: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
+    deadline: Duration,
 }
 
 impl Places {
-    /// Up to this many more places, as far as there are any; for the items of a batch beside the
-    /// first, which works in the batch's own place.
-    pub(super) fn some(&self, most: usize) -> Vec<OwnedSemaphorePermit> {
-        (0..most).map_while(|_| Arc::clone(&self.work).try_acquire_owned().ok()).collect()
+    /// One more place, if there is any; for an item of a batch beside the one that works in the
+    /// batch's own place.
+    pub(super) fn one(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.work).try_acquire_owned().ok()
     }
 }
 
@@ -58,13 +70,15 @@ impl Default for Places {
 impl Places {
     fn new(bytes: usize) -> Self {
         let work = Arc::new(Semaphore::new(MAX_CONCURRENT));
-        Self { work, bytes: Arc::new(Semaphore::new(bytes)) }
+        Self { work, bytes: Arc::new(Semaphore::new(bytes)), deadline: REQUEST_DEADLINE }
     }
 }
 
-/// The routes within the limits, for a face that serves nothing but JSON-RPC.
-pub(crate) fn limited(routes: Router) -> Router {
-    routes.layer(axum::middleware::from_fn_with_state(Places::default(), within_limits))
+/// The routes within the limits, for a face that serves nothing but JSON-RPC; each request may be
+/// worked on for this long.
+pub(crate) fn limited(routes: Router, deadline: Duration) -> Router {
+    let places = Places { deadline, ..Places::default() };
+    routes.layer(axum::middleware::from_fn_with_state(places, within_limits))
 }
 
 /// Bounds how many requests are worked on and for how long, and measures them.
@@ -88,12 +102,70 @@ pub(super) async fn within_limits(
 async fn work(places: &Places, request: Request, next: Next) -> Result<Response, Refusal> {
     let (head, body) = request.into_parts();
     let limit = longest_body(head.uri.path());
-    let (body, _held) = within_deadline(Arrived::receive(body, limit, &places.bytes)).await?;
+    let (body, held) = within_deadline(Arrived::receive(body, limit, &places.bytes)).await?;
     let _place = places.work.try_acquire().map_err(|_| RefusalCode::Busy)?;
     let _in_flight = InFlight::begin();
     let answer = next.run(Request::from_parts(head, Body::from(body)));
-    let answer = tokio::time::timeout(REQUEST_DEADLINE, answer).await;
-    answer.map_err(|_| RefusalCode::Deadline.into())
+    let answer = tokio::time::timeout(places.deadline, answer).await;
+    let answer = answer.map_err(|_| RefusalCode::Deadline)?;
+    // The request is gone; its bytes are free for the answer's.
+    drop(held);
+    counted(answer, &places.bytes)
+}
+
+/// An answer whose bytes, if they are many, are taken from the budget until its body is dropped.
+fn counted(answer: Response, budget: &Arc<Semaphore>) -> Result<Response, Refusal> {
+    let length = answer.body().size_hint().exact();
+    if length.is_some_and(|length| length <= SHORT_ANSWER) {
+        return Ok(answer);
+    }
+    // What does not say its length cannot be counted; nothing that is served is so.
+    let count = length.and_then(|length| u32::try_from(length).ok()).ok_or(RefusalCode::Busy)?;
+    let taken = Arc::clone(budget).try_acquire_many_owned(count).map_err(|_| RefusalCode::Busy)?;
+    let left = u64::from(count);
+    Ok(answer.map(|body| Body::new(Counted { body, part: Bytes::new(), left, _taken: taken })))
+}
+
+/// A body that hands itself out in pieces, so that the connection buffers little of it and its
+/// bytes stay counted while the client does not read.
+struct Counted {
+    body: Body,
+    /// What was received of `body` and not handed out.
+    part: Bytes,
+    left: u64,
+    _taken: OwnedSemaphorePermit,
+}
+
+impl HttpBody for Counted {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let this = self.get_mut();
+        if this.part.is_empty() {
+            match ready!(Pin::new(&mut this.body).poll_frame(context)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(part) => this.part = part,
+                    Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                },
+                end => return Poll::Ready(end),
+            }
+        }
+        let piece = this.part.split_to(this.part.len().min(PIECE));
+        this.left = this.left.saturating_sub(piece.len() as u64);
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
 }
 
 /// How long the body of a request for this path may be.
@@ -239,7 +311,7 @@ pub(super) fn route_name(path: &str) -> &'static str {
 /// limit, and its bytes are counted.
 ///
 /// # Errors
-/// [`RefusalCode::TooLarge`], or [`RefusalCode::MalformedRequest`] if it broke off.
+/// [`RefusalCode::MalformedRequest`] if it broke off.
 pub(crate) async fn read_body(body: Body) -> Result<Vec<u8>, Refusal> {
     match axum::body::to_bytes(body, MAX_BLOB_REQUEST).await {
         Ok(bytes) => Ok(bytes.into()),
@@ -250,13 +322,15 @@ pub(crate) async fn read_body(body: Body) -> Result<Vec<u8>, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::body::Bytes;
     use axum::routing::post;
     use futures_util::{FutureExt, stream};
     use http::StatusCode;
     use std::convert::Infallible;
     use tokio::sync::Notify;
     use tower::ServiceExt;
+
+    /// The shortest answer that is counted.
+    const LONG: usize = SHORT_ANSWER as usize + 1;
 
     /// Routes that echo at once, or once they are told to.
     fn routes(go: &Arc<Notify>, places: Places) -> Router {
@@ -267,6 +341,8 @@ mod tests {
         };
         Router::new()
             .route("/echo", post(|body: Bytes| async { body }))
+            .route("/long", post(|| async { "x".repeat(LONG) }))
+            .route("/short", post(|| async { "x".repeat(LONG - 1) }))
             .route("/wait", post(wait))
             .route(
                 "/v1/transactions",
@@ -372,5 +448,57 @@ mod tests {
         go.notify_one();
         assert_eq!(working.await.expect("answers").status(), StatusCode::OK);
         assert_eq!(status(&routes, "/echo", ten()).await, StatusCode::OK);
+    }
+    #[tokio::test]
+    async fn a_long_answer_is_counted_until_it_is_read() {
+        let routes = routes(&Arc::default(), Places::new(2 * LONG - 1));
+        let ask = async |path| {
+            let asked = routes.clone().oneshot(request(path, Body::empty())).await;
+            asked.expect("answers")
+        };
+        let held = ask("/long").await;
+        assert_eq!(held.headers()["content-length"], LONG.to_string().as_str());
+        assert_eq!(held.body().size_hint().exact(), Some(LONG as u64));
+        assert_eq!(ask("/long").await.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(ask("/short").await.status(), StatusCode::OK);
+
+        // It comes in pieces; the bytes are given back with the last.
+        let mut body = held.into_body();
+        let mut lengths = Vec::new();
+        while !body.is_end_stream() {
+            assert_eq!(ask("/long").await.status(), StatusCode::SERVICE_UNAVAILABLE);
+            let frame = body.frame().await.expect("is not at its end").expect("is whole");
+            lengths.push(frame.into_data().expect("is data").len());
+        }
+        assert_eq!(lengths, [PIECE, PIECE, PIECE, PIECE, 1]);
+        drop(body);
+        let read = axum::body::to_bytes(ask("/long").await.into_body(), LONG).await;
+        assert_eq!(read.expect("is whole"), "x".repeat(LONG));
+
+        // One that is not read gives back its bytes, too.
+        drop(ask("/long").await);
+        assert_eq!(ask("/long").await.status(), StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn the_bytes_of_a_request_are_free_for_its_answer() {
+        let routes = routes(&Arc::default(), Places::new(LONG));
+        assert_eq!(status(&routes, "/echo", Body::from(vec![b' '; LONG])).await, StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn an_answer_of_unknown_length_is_refused() {
+        let endless =
+            Response::new(Body::from_stream(stream::pending::<Result<Bytes, Infallible>>()));
+        let refused = counted(endless, &Places::default().bytes).map(|_| ());
+        assert_eq!(refused.map_err(|refusal| refusal.code), Err(RefusalCode::Busy));
+    }
+
+    #[tokio::test]
+    async fn work_has_the_deadline_of_its_face() {
+        let wait = post(std::future::pending::<&'static str>);
+        let routes = limited(Router::new().route("/wait", wait), Duration::from_millis(5));
+        let code = status(&routes, "/wait", Body::empty()).await;
+        assert_eq!(code.as_u16(), RefusalCode::Deadline.http_status());
     }
 }

@@ -18,6 +18,7 @@ mod rest;
 mod tls;
 mod write_deadline;
 
+pub(crate) use json_rpc::{call_id, chain_of_path, sidecar_of_query};
 pub(crate) use limits::{limited, read_body};
 pub(crate) use listener::{Face, serve};
 pub(crate) use tls::{TlsError, certificates, private_key, server_config};

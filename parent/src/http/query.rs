@@ -1,6 +1,9 @@
 //! Query strings, strictly: known names, once each, plain values.
 
+use super::problem::Problem;
 use crate::ethereum::SidecarForm;
+use axum::extract::FromRequestParts;
+use http::request::Parts;
 use nitro_signer_shared::refusal::{Refusal, RefusalCode};
 use std::collections::BTreeMap;
 
@@ -20,13 +23,28 @@ pub(crate) fn read<'a>(
             return refuse("values have letters and digits only");
         }
         if !known.contains(&name) {
-            return refuse(&format!("known are: {}", known.join(", ")));
+            return match known {
+                [] => refuse("this path takes none; leave it out"),
+                known => refuse(&format!("known are: {}", known.join(", "))),
+            };
         }
         if values.insert(name, value).is_some() {
             return refuse("a name stands twice");
         }
     }
     Ok(values)
+}
+
+/// No query string: what a client asks for there and nobody reads must not pass for understood.
+pub(super) struct NoQuery;
+
+impl<S: Sync> FromRequestParts<S> for NoQuery {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        read(parts.uri.query(), &[])?;
+        Ok(Self)
+    }
 }
 
 /// The form of sidecars that a query asks for.

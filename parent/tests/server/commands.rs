@@ -51,6 +51,27 @@ async fn each_kind_is_asked_with_a_proof_and_a_false_signature_is_not_printed() 
 }
 
 #[tokio::test]
+async fn typed_data_that_the_enclave_would_refuse_is_not_asked_for() {
+    let stage = Stage::ready().await;
+    let path = stage.store().with_file_name("typed.json");
+    let good = r#"{"types":{"A":[{"name":"n","type":"uint64"}]},"primaryType":"A",
+        "domain":{"name":"d"},"message":{"n":1}}"#;
+    for (find, put) in [
+        ("{\"name\":\"d\"}", "{\"name\":\"d\",\"purpose\":\"x\"}"),
+        ("{\"n\":1}", "{\"n\":1,\"more\":2}"),
+        ("{\"A\"", "{\"EIP712Domain\":[{\"name\":\"name\",\"type\":\"bytes32\"}],\"A\""),
+    ] {
+        let text = good.replacen(find, put, 1);
+        assert_ne!(text, good);
+        std::fs::write(&path, text).unwrap();
+        let arguments =
+            ["sign", "typed-data", path.to_str().unwrap(), "--from", FROM, "--without-proof"];
+        assert_eq!(stage.command(&arguments).await, 2, "{put}");
+    }
+    assert!(stage.asked().iter().all(|asked| asked.request != "SignTypedData"));
+}
+
+#[tokio::test]
 async fn what_is_asked_twice_or_not_at_all_is_no_command() {
     let stage = Stage::ready().await;
     let digest = format!("0x{}", "0a".repeat(32));

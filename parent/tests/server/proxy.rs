@@ -53,6 +53,17 @@ fn stack(stage: &Stage) -> PathBuf {
     stage.store().with_file_name("stack.json")
 }
 
+/// A stack file that a command takes a key for proofs from.
+fn operators_stack(stage: &Stage) -> PathBuf {
+    let mut named: Value = serde_json::from_slice(&std::fs::read(stack(stage)).unwrap()).unwrap();
+    let path = |name: &str| stage.store().with_file_name(name);
+    std::fs::write(path("operator.key"), "46".repeat(32)).unwrap();
+    named["client_proof_key"] = json!(path("operator.key"));
+    named["manifest"] = json!(path("manifest.cbor"));
+    std::fs::write(path("operators-stack.json"), named.to_string()).unwrap();
+    path("operators-stack.json")
+}
+
 async fn post<S>(stream: S, path: &str, header: (&str, &str), body: &Value) -> (u16, Value)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -75,7 +86,10 @@ fn call(method: &str) -> Value {
 #[tokio::test]
 async fn tools_without_a_certificate_call_through_the_proxy() {
     let mut stage = Stage::ready().await;
-    let proxy = Proxy::start(&stack(&stage), &["--listen", "127.0.0.1:0", "--chain", "5"]).await;
+    // It names the operator's key, too, which is not for whoever comes here.
+    let stack = operators_stack(&stage);
+    let proxy = Proxy::start(&stack, &["--listen", "127.0.0.1:0", "--chain", "5"]).await;
+    assert!(proxy.said.contains("adds no client proofs"), "{}", proxy.said);
     let connect = || async { TcpStream::connect(proxy.address()).await.unwrap() };
     let here = ("host", "localhost");
 
@@ -85,6 +99,11 @@ async fn tools_without_a_certificate_call_through_the_proxy() {
     assert_eq!(answer["result"], "0x5");
     let (_, answer) = post(connect().await, "/chain/6", here, &call("eth_chainId")).await;
     assert_eq!(answer["result"], "0x6");
+    let sign = json!({
+        "jsonrpc": "2.0", "id": 5, "method": "eth_sign", "params": [crate::FROM, "0x48"],
+    });
+    post(connect().await, "/", here, &sign).await;
+    assert_eq!(stage.signed().2, 0, "is not proved");
     let asked = stage.asked();
     let listed = asked.iter().find(|a| a.request == "ListKeys").expect("was asked");
     assert_eq!(listed.asserted.as_deref(), Some("bot.example"));
@@ -110,6 +129,8 @@ async fn the_proxy_proves_each_call_that_signs() {
     let arguments =
         ["--listen", "127.0.0.1:0", "--client-key", key, "--manifest", manifest, "--chain", "5"];
     let proxy = Proxy::start(&stack(&stage), &arguments).await;
+    let address = "address 0x9d8A62f656a8d1615C1294fd71e9CFb3E4855A4F";
+    assert!(proxy.said.contains(address), "{}", proxy.said);
     let call = |method: &str, params: Value| json!({ "jsonrpc": "2.0", "id": 5, "method": method, "params": params });
     let transaction = json!({
         "from": crate::FROM, "to": crate::FROM, "nonce": "0x1", "gas": "0x5208", "gasPrice": "0x1",

@@ -279,6 +279,39 @@ async fn rest_refuses_what_it_cannot_hand_on() {
 }
 
 #[tokio::test]
+async fn a_path_without_a_query_takes_none() {
+    let stage = Stage::ready().await;
+    let sign = format!("/api/v1/eth1/sign/{FROM}");
+    for (path, body, own) in [
+        ("/v1/messages", json!({ "from": FROM, "message": "0x00" }), 200),
+        ("/v1/typed-data", json!({ "from": FROM, "typed_data": typed_data(json!(5)) }), 200),
+        (
+            "/v1/authorizations",
+            json!({ "from": FROM, "chain_id": 5, "address": TO, "nonce": 7 }),
+            200,
+        ),
+        ("/v1/digests", json!({ "from": FROM, "digest": word("ab") }), 200),
+        ("/v1/transactions", json!({ "transaction": transaction().0 }), 200),
+        ("/v1/keys", json!({ "nonce": "0x00" }), 0),
+        ("/v1/vaults", json!({}), 0),
+        (sign.as_str(), json!({ "data": "0x00" }), 0),
+    ] {
+        for query in ["chain=5", "from", "result=raw"] {
+            let (status, answer) = stage.post(&format!("{path}?{query}"), &body).await;
+            assert_eq!((status, code(&answer)), (400, "malformed_request"), "{path}: {answer}");
+            assert!(answer["detail"].as_str().unwrap().contains("query"), "{path}: {answer}");
+        }
+        if own != 0 {
+            assert_eq!(stage.post(path, &body).await.0, own, "{path}");
+        }
+    }
+    let (status, answer) = stage
+        .post("/v1/digests?sidecar=eip4844", &json!({ "from": FROM, "digest": word("ab") }))
+        .await;
+    assert_eq!((status, code(&answer)), (400, "malformed_request"), "{answer}");
+}
+
+#[tokio::test]
 async fn a_proof_stands_beside_the_parameters_of_its_call() {
     let stage = Stage::ready().await;
     let mut proved = call("eth_sign", json!([FROM, "0x00"]));
@@ -507,6 +540,14 @@ async fn the_descriptions_examples_work() {
             let excused = path == "/v1/vaults" || (path == "/" && name == "eth_chainId");
             let good = (200..300).contains(&status) && !text.contains("error");
             assert!(good || excused, "{path} {name}: {status} {text}");
+            if path == "/v1/batch" {
+                let answer: Value = serde_json::from_str(&text).unwrap();
+                let results = answer["results"].as_array().unwrap();
+                assert!(
+                    !results.is_empty() && results.iter().all(|r| r["status"] == 200),
+                    "{text}"
+                );
+            }
             tried += 1;
         }
     }

@@ -4,9 +4,12 @@
 //! call that they do not take gets none: the appliance refuses it and says why.
 
 use super::super::proof::{self, ProofKey};
-use crate::ethereum::{Payload, SidecarForm, TransactionRequest, fields};
+use crate::ethereum::{
+    AuthorizationRequest, Names, Payload, SidecarForm, TransactionRequest, TypedDataText, fields,
+};
+use crate::http::{call_id, chain_of_path, sidecar_of_query};
 use alloy_eips::eip7702::Authorization;
-use alloy_primitives::Address;
+use alloy_primitives::{Address, U256};
 use nitro_signer_shared::json;
 use nitro_signer_shared::manifest::ManifestHash;
 use nitro_signer_shared::proof::Intent;
@@ -15,8 +18,6 @@ use serde_json::{Value, json};
 
 /// The most calls in a batch; longer ones are refused by the appliance.
 const MAX_BATCH: usize = 100;
-/// The longest id that is echoed, in bytes.
-const MAX_ID: usize = 256;
 
 /// Where calls go, as far as it changes what they mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,12 +27,14 @@ pub(super) struct At {
 }
 
 impl At {
-    /// By the path and the query at the appliance.
-    pub(super) fn new(path: &str, query: Option<&str>) -> Self {
-        let chain = path.strip_prefix("/chain/").and_then(|id| id.parse().ok());
-        let pairs = query.unwrap_or_default().split('&');
-        let form = pairs.filter_map(|pair| pair.strip_prefix("sidecar=")).next();
-        Self { chain, form: form.and_then(|form| form.parse().ok()).unwrap_or_default() }
+    /// By the path and the query at the appliance; none if these say nothing that is certain. So
+    /// `/chain/05` is no chain: nothing is proved for a path that two readers could read.
+    pub(super) fn new(path: &str, query: Option<&str>) -> Option<Self> {
+        let chain = match path {
+            "/" => None,
+            path => Some(chain_of_path(path.strip_prefix("/chain/")?)?),
+        };
+        Some(Self { chain, form: sidecar_of_query(query).ok()? })
     }
 }
 
@@ -59,10 +62,10 @@ impl Proofs {
         if proved == 0 { body } else { calls.to_string().into_bytes() }
     }
 
-    /// Adds a proof to one call that has an id and none yet.
+    /// Adds a proof to one call that has an id and none yet; null is none, as at the appliance.
     fn prove(&self, call: &mut Value, at: At) -> Option<()> {
         let call = call.as_object_mut()?;
-        if !call.contains_key("id") || call.contains_key("proof") {
+        if !call.contains_key("id") || call.get("proof").is_some_and(|proof| !proof.is_null()) {
             return None;
         }
         let method = call.get("method")?.as_str()?;
@@ -86,27 +89,21 @@ fn intent(method: &str, params: &[Value], at: At) -> Option<Intent> {
             Some(Payload::message(message.to_vec()).ok()?.intent(address(key)?))
         }
         ("eth_signTypedData" | "eth_signTypedData_v4", [key, data]) => {
-            let text = data.as_str().map_or_else(|| data.to_string(), str::to_owned);
-            Some(Payload::typed_data(text.as_bytes()).ok()?.intent(address(key)?))
+            let text = TypedDataText::read(strict(data)?, at.chain).ok()?.into_bytes();
+            Some(Payload::typed_data(&text).ok()?.intent(address(key)?))
         }
         ("signer_signAuthorization", [authorization]) => {
-            let key = address(authorization.get("from")?)?;
-            Some(Payload::Authorization(self::authorization(authorization)?).intent(key))
+            let authorization = strict(authorization)?.object("the authorization").ok()?;
+            let asked = AuthorizationRequest::read(authorization, Names::Camel, at.chain).ok()?;
+            let AuthorizationRequest { from, chain_id, address, nonce } = asked;
+            let signed = Authorization { chain_id: U256::from(chain_id), address, nonce };
+            Some(Payload::Authorization(signed).intent(from))
         }
         ("signer_signDigest", [key, digest]) => {
             Some(Payload::digest(strict(digest)?).ok()?.intent(address(key)?))
         }
         _ => None,
     }
-}
-
-fn authorization(value: &Value) -> Option<Authorization> {
-    let quantity = |name: &str| fields::quantity(name, strict(value.get(name)?)?).ok();
-    Some(Authorization {
-        chain_id: quantity("chainId")?,
-        address: address(value.get("address")?)?,
-        nonce: quantity("nonce")?.try_into().ok()?,
-    })
 }
 
 fn address(value: &Value) -> Option<Address> {
@@ -134,21 +131,19 @@ pub(super) fn error(id: &Value, refusal: &Refusal) -> Value {
 
 /// The same answer to every call of a body.
 pub(super) fn errors(body: &[u8], refusal: &Refusal) -> Value {
-    match serde_json::from_slice(body) {
-        Ok(Value::Array(calls)) if (1..=MAX_BATCH).contains(&calls.len()) => {
-            calls.iter().map(|call| error(&id(call), refusal)).collect()
+    match json::read(body) {
+        Ok(json::Value::Array(calls)) if (1..=MAX_BATCH).contains(&calls.len()) => {
+            calls.into_iter().map(|call| error(&id(call), refusal)).collect()
         }
-        Ok(call) => error(&id(&call), refusal),
+        Ok(call) => error(&id(call), refusal),
         Err(_) => error(&Value::Null, refusal),
     }
 }
 
-fn id(call: &Value) -> Value {
-    match call.get("id") {
-        Some(id @ Value::Number(_)) => id.clone(),
-        Some(Value::String(text)) if text.len() <= MAX_ID => json!(text),
-        _ => Value::Null,
-    }
+/// The id as the appliance would echo it.
+fn id(call: json::Value) -> Value {
+    let id = call.object("a call").ok().and_then(|mut call| call_id(&mut call).ok());
+    id.unwrap_or(Value::Null)
 }
 
 #[cfg(test)]
@@ -158,12 +153,27 @@ mod tests {
     #[test]
     fn a_path_and_a_query_say_how_calls_are_read() {
         let check = |path: &str, query: Option<&str>, chain: Option<u64>, form: SidecarForm| {
-            assert_eq!(At::new(path, query), At { chain, form }, "{path} {query:?}");
+            assert_eq!(At::new(path, query), Some(At { chain, form }), "{path} {query:?}");
         };
         let (cells, points) = (SidecarForm::Eip7594, SidecarForm::Eip4844);
         check("/", None, None, cells);
         check("/chain/5", Some("result=raw"), Some(5), cells);
-        check("/chain/x", Some("sidecar=eip7594"), None, cells);
+        check("/chain/1", Some("sidecar=eip7594"), Some(1), cells);
         check("/", Some("result=raw&sidecar=eip4844"), None, points);
+    }
+
+    #[test]
+    fn what_the_appliance_could_read_otherwise_says_nothing() {
+        let check = |path: &str, query: Option<&str>| {
+            assert_eq!(At::new(path, query), None, "{path} {query:?}");
+        };
+        for path in
+            ["/chain/x", "/chain/+5", "/chain/05", "/chain/%35", "/chain/", "/chain/5/", "/5"]
+        {
+            check(path, None);
+        }
+        for query in ["sidecar=eip1", "sidecar", "sidecar=eip4844&sidecar=eip7594", "chain=5"] {
+            check("/chain/5", Some(query));
+        }
     }
 }

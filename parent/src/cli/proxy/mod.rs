@@ -10,7 +10,7 @@ mod call;
 mod door;
 mod listen;
 
-use super::client::{Client, NoAnswer};
+use super::client::{Client, LONGEST_REQUEST, NoAnswer};
 use super::connection::{Connection, Prover, Stack};
 use super::output::Failure;
 use super::trust::ManifestFile;
@@ -28,12 +28,16 @@ use listen::Listen;
 use nitro_signer_shared::refusal::{Refusal, RefusalCode};
 use std::io::Write;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
+/// How long a call may take: longer than the appliance is waited for, whose refusal arrives first.
+const REQUEST_DEADLINE: Duration = LONGEST_REQUEST.saturating_add(Duration::from_secs(10));
+
 /// Serve JSON-RPC to tools on this machine: each call is handed on with this client's certificate
-/// and, if a client key is named, with a client proof.
+/// and, if --client-key names a key, with a client proof.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -45,6 +49,9 @@ Examples:
 Served are POST / and POST /chain/ID. Any program of any user on this machine can reach a loopback
 address: where that is too much, listen on unix:/PATH, which only its owner can open. Requests with
 an Origin header, as web pages send them, and requests for another host are refused.
+
+Proofs are made with the key that --client-key names, never with the one of a stack file: any tool
+that reaches the proxy speaks with that key. Give the proxy one of its own.
 
 A proof names the chain that is signed for: start with --chain, or let tools give chainId.")]
 pub(super) struct Proxy {
@@ -76,7 +83,8 @@ impl Proxy {
         let proofs = self.proofs(stack)?;
         let listening = self.listen.bind().await?;
         // Whoever waits for this line and is gone is no reason to end.
-        let _ = writeln!(std::io::stdout(), "{listening} serves {appliance}");
+        let adds = added(proofs.as_ref());
+        let _ = writeln!(std::io::stdout(), "{listening} serves {appliance} and adds {adds}");
         let (stop, stopping) = watch::channel(false);
         let forwarder = Forwarder { upstream: Box::new(client), chain: self.chain, proofs };
         let door = listening.door();
@@ -95,10 +103,20 @@ impl Proxy {
         if self.without_proof {
             return Ok(None);
         }
-        let Some(key) = self.prover.find(stack)? else { return Ok(None) };
+        let Some(key) = self.prover.named()? else { return Ok(None) };
         let (_, manifest) = self.manifest.require(stack)?;
         Ok(Some(Proofs { key, manifest }))
     }
+}
+
+/// What is added to calls, in words.
+fn added(proofs: Option<&Proofs>) -> String {
+    proofs.map_or_else(
+        || "no client proofs".to_owned(),
+        |Proofs { key, .. }| {
+            format!("client proofs of {} (address {})", key.public_key(), key.address())
+        },
+    )
 }
 
 /// What answers behind the proxy.
@@ -138,7 +156,8 @@ fn routes(forwarder: Forwarder, door: door::Door) -> Router {
         .method_not_allowed_fallback(|| async { nothing_here(RefusalCode::MethodNotAllowed) })
         .with_state(Arc::new(forwarder));
     // The door stands before the limits: nothing of a stranger's body is received.
-    limited(routes).layer(axum::middleware::from_fn_with_state(door, door::through))
+    limited(routes, REQUEST_DEADLINE)
+        .layer(axum::middleware::from_fn_with_state(door, door::through))
 }
 
 fn nothing_here(code: RefusalCode) -> Response {
@@ -152,9 +171,9 @@ async fn forward(State(forwarder): State<Arc<Forwarder>>, uri: Uri, body: Body) 
         Err(refusal) => return answer(call::error(&serde_json::Value::Null, &refusal)),
     };
     let (path, at) = forwarder.target(&uri);
-    let body = match &forwarder.proofs {
-        Some(proofs) => Bytes::from(proofs.add(body, at)),
-        None => Bytes::from(body),
+    let body = match (&forwarder.proofs, at) {
+        (Some(proofs), Some(at)) => Bytes::from(proofs.add(body, at)),
+        _ => Bytes::from(body),
     };
     // Bytes share what they hold: the call is kept for its id.
     match forwarder.upstream.post(&path, body.clone()).await {
@@ -164,8 +183,8 @@ async fn forward(State(forwarder): State<Arc<Forwarder>>, uri: Uri, body: Body) 
 }
 
 impl Forwarder {
-    /// The path at the appliance, and what it says about the calls.
-    fn target(&self, uri: &Uri) -> (String, At) {
+    /// The path at the appliance, and what it says about the calls, if that is certain.
+    fn target(&self, uri: &Uri) -> (String, Option<At>) {
         let path = match (uri.path(), self.chain) {
             ("/", Some(chain)) => format!("/chain/{chain}"),
             (path, _) => path.to_owned(),

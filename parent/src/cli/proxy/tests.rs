@@ -181,6 +181,10 @@ async fn an_appliance_that_does_not_answer_is_an_error_for_each_call() {
     check(|| NoAnswer::Exchange(ExchangeError::Body(1)), &one, "link_down", &[json!(7)]).await;
     let long = json!({ "id": "x".repeat(257) }).to_string();
     check(down, &long, "link_down", &[Value::Null]).await;
+    // What the appliance would not echo is not echoed here.
+    for body in [r#"{"id":1.5}"#, r#"{"id":9007199254740993}"#, r#"{"id":1,"id":1}"#] {
+        check(down, body, "link_down", &[Value::Null]).await;
+    }
 }
 
 /// What the appliance sees of a body sent to `uri`.
@@ -205,7 +209,7 @@ fn proved(mut call: Value, intent: &Intent) -> Value {
 }
 
 const TYPED: &str = r#"{"types":{"A":[{"name":"n","type":"uint64"}]},"primaryType":"A",
-    "domain":{"name":"d","chainId":5},"message":{"n":18446744073709551615}}"#;
+    "domain":{"name":"d","chainId":5},"message":{"n":9007199254740991}}"#;
 
 fn key() -> Address {
     Address::repeat_byte(0x11)
@@ -265,6 +269,82 @@ async fn every_call_that_signs_gets_a_proof_of_what_it_asks() {
 }
 
 #[tokio::test]
+async fn a_call_for_another_chain_than_the_paths_gets_no_proof() {
+    let mut of_a_chain = signing_calls();
+    // Messages and digests name no chain.
+    of_a_chain.retain(|(call, _)| {
+        let method = call["method"].as_str().unwrap_or_default();
+        method.starts_with("eth_signTypedData") || method == "signer_signAuthorization"
+    });
+    assert_eq!(of_a_chain.len(), 3);
+    let mut own = transaction();
+    own["chainId"] = json!("0x5");
+    of_a_chain.push((call("eth_signTransaction", json!([own])), transaction_intent()));
+    for (call, intent) in of_a_chain {
+        let body = call.to_string();
+        assert_eq!(seen("/chain/6", &body).await, body.as_bytes(), "{body}");
+        let got = serde_json::from_slice(&seen("/chain/5", &body).await).expect("is JSON");
+        assert_eq!(proved(got, &intent), call);
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_proved_on_a_path_or_query_that_could_be_read_otherwise() {
+    let mut calls: Vec<_> = signing_calls().into_iter().map(|(call, _)| call).collect();
+    let mut own = transaction();
+    own["chainId"] = json!("0x5");
+    calls.push(call("eth_signTransaction", json!([own])));
+    for uri in ["/chain/+5", "/chain/05", "/chain/%35", "/chain/5?result=both"] {
+        let body = json!(calls).to_string();
+        assert_eq!(seen(uri, &body).await, body.as_bytes(), "{uri}");
+    }
+}
+
+#[tokio::test]
+async fn a_proof_that_is_null_is_none() {
+    for (mut call, intent) in signing_calls() {
+        call["proof"] = Value::Null;
+        let got = serde_json::from_slice(&seen("/", &call.to_string()).await).expect("is JSON");
+        call.as_object_mut().expect("is a call").remove("proof");
+        assert_eq!(proved(got, &intent), call);
+    }
+}
+
+/// Typed data that the enclave refuses, though lenient readers hash it.
+#[tokio::test]
+async fn typed_data_that_the_enclave_refuses_gets_no_proof() {
+    for (find, put) in [
+        ("\"chainId\":5", "\"chainId\":5,\"purpose\":\"x\""),
+        ("{\"n\":", "{\"more\":1,\"n\":"),
+        ("{\"A\"", "{\"EIP712Domain\":[{\"name\":\"name\",\"type\":\"string\"}],\"A\""),
+        ("\"uint64\"", &format!("\"uint64{}\"", "[]".repeat(130_000))),
+    ] {
+        let text = TYPED.replacen(find, put, 1);
+        assert_ne!(text, TYPED);
+        let data: Value = serde_json::from_str(&text).expect("is JSON");
+        for data in [data, json!(text)] {
+            let body = call("eth_signTypedData_v4", json!([FROM, data])).to_string();
+            assert_eq!(seen("/", &body).await, body.as_bytes(), "{put:.64}");
+        }
+    }
+}
+
+#[test]
+fn it_says_what_it_adds() {
+    assert_eq!(added(None), "no client proofs");
+    let said = added(Some(&proofs()));
+    // The address of this key is EIP-155's example's; the point's x is its public key's.
+    assert!(said.starts_with("client proofs of 0x02") || said.starts_with("client proofs of 0x03"));
+    assert!(said.ends_with("(address 0x9d8A62f656a8d1615C1294fd71e9CFb3E4855A4F)"), "{said}");
+}
+
+#[test]
+fn the_appliances_refusal_comes_before_the_proxys() {
+    assert!(REQUEST_DEADLINE > LONGEST_REQUEST);
+    assert_eq!(LONGEST_REQUEST, Duration::from_secs(340));
+}
+
+#[tokio::test]
 async fn a_batch_gets_a_proof_for_each_call_that_signs() {
     let (calls, intents): (Vec<_>, Vec<_>) = signing_calls().into_iter().unzip();
     let mut batch = calls.clone();
@@ -305,6 +385,11 @@ async fn whatever_needs_no_proof_or_cannot_be_read_goes_on_as_it_stands() {
         call("eth_signTypedData_v4", json!([FROM, {}])).to_string(),
         call("signer_signDigest", json!([FROM, "0x00"])).to_string(),
         call("signer_signAuthorization", json!([{ "from": FROM }])).to_string(),
+        call(
+            "signer_signAuthorization",
+            json!([{ "from": FROM, "chainId": 5, "address": FROM, "nonce": 2, "other": 1 }]),
+        )
+        .to_string(),
         json!(many).to_string(),
         twice,
         " { \"id\" : 7 } ".to_owned(),

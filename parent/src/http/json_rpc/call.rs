@@ -4,7 +4,7 @@
 
 use crate::appliance::Caller;
 use crate::http::{Peer, caller};
-use nitro_signer_shared::json::{Object, Value};
+use nitro_signer_shared::json::{MAX_SAFE_INTEGER, Object, Value};
 use nitro_signer_shared::refusal::{Refusal, RefusalCode};
 
 /// The longest request id that is echoed, in bytes.
@@ -58,13 +58,24 @@ fn malformed(sentence: &str) -> Refusal {
     Refusal::new(RefusalCode::MalformedRequest, sentence)
 }
 
-fn id(object: &mut Object) -> Result<serde_json::Value, Refusal> {
+/// The id of a call, to be echoed.
+///
+/// # Errors
+/// [`RefusalCode::MalformedRequest`] for one that could come back as another: readers keep no
+/// other numbers exactly than integers up to 2^53-1 (RFC 8259, section 6).
+pub(crate) fn id(object: &mut Object) -> Result<serde_json::Value, Refusal> {
     match object.take_nullable("id") {
         Some(Value::Null) => Ok(serde_json::Value::Null),
-        Some(Value::Number(number)) => Ok(number.into()),
+        Some(Value::Number(number)) if is_exact(&number) => Ok(number.into()),
         Some(Value::String(text)) if text.len() <= MAX_ID => Ok(text.into()),
-        _ => Err(malformed(&format!("id must be a number or a string of at most {MAX_ID} bytes"))),
+        _ => Err(malformed(&format!(
+            "id must be an integer of at most 2^53-1 or a string of at most {MAX_ID} bytes"
+        ))),
     }
+}
+
+fn is_exact(number: &serde_json::Number) -> bool {
+    number.as_i64().is_some_and(|n| n.unsigned_abs() <= MAX_SAFE_INTEGER)
 }
 
 #[cfg(test)]
@@ -94,6 +105,25 @@ mod tests {
             |length| format!(r#"{{"jsonrpc":"2.0","id":"{}","method":"a"}}"#, "i".repeat(length));
         check(&id(MAX_ID), true);
         check(&id(MAX_ID + 1), false);
+    }
+
+    #[test]
+    fn a_number_is_an_id_if_it_comes_back_as_itself() {
+        let check = |id: &str, good: bool| {
+            let read = read(&format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"a"}}"#));
+            let echoed = read.map(|call| call.id.to_string()).map_err(|broken| broken.id);
+            let expected = if good { Ok(id.to_owned()) } else { Err(serde_json::Value::Null) };
+            assert_eq!(echoed, expected);
+        };
+        for id in ["0", "7", "-7", "9007199254740991", "-9007199254740991"] {
+            check(id, true);
+        }
+        for id in ["9007199254740992", "-9007199254740992", "18446744073709551615"] {
+            check(id, false);
+        }
+        for id in ["1.5", "1.0", "1e2", "-0", "18446744073709551617", "-9223372036854775808"] {
+            check(id, false);
+        }
     }
 
     #[test]

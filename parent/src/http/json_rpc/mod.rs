@@ -8,9 +8,10 @@ mod call;
 mod methods;
 
 pub(super) use call::MAX_ID;
+pub(crate) use call::id as call_id;
 pub(super) use methods::Method;
 
-use super::batch::{Batch, Item};
+use super::batch::{Batch, Deadline, Item};
 use super::limits::Record;
 use super::{App, Outcome, PathText, Peer, Served, query, read_body};
 use crate::ethereum::SidecarForm;
@@ -52,7 +53,8 @@ pub(super) async fn chain(
     }
 }
 
-fn chain_of_path(text: &str) -> Option<u64> {
+/// The chain that the last part of the path `/chain/ID` names: its decimal id, in one spelling.
+pub(crate) fn chain_of_path(text: &str) -> Option<u64> {
     let plain = text.bytes().all(|c| c.is_ascii_digit()) && !text.starts_with('0');
     text.parse().ok().filter(|_| plain)
 }
@@ -90,8 +92,16 @@ async fn serve(endpoint: Endpoint, peer: Peer, raw: Option<String>, body: Body) 
             Ok(batch) => endpoint.serve_batch(batch, &peer, &form).await,
             Err(refusal) => failed(&json!(null), &refusal),
         },
-        value => endpoint.serve_call(value, peer, form).await.into_response(),
+        value => endpoint.serve_call(value, peer, form, Deadline::start()).await.into_response(),
     }
+}
+
+/// The form of sidecars that the query of a JSON-RPC request asks for.
+///
+/// # Errors
+/// The refusal that every call under this query gets.
+pub(crate) fn sidecar_of_query(query: Option<&str>) -> Result<SidecarForm, Refusal> {
+    form(query).map(|form| form.sidecar)
 }
 
 fn form(query: Option<&str>) -> Result<Form, Refusal> {
@@ -115,7 +125,14 @@ struct Answered {
 }
 
 impl Endpoint {
-    async fn serve_call(&self, value: Value, peer: Peer, form: Result<Form, Refusal>) -> Answered {
+    /// A call that is not done by the deadline is refused under its own id.
+    async fn serve_call(
+        &self,
+        value: Value,
+        peer: Peer,
+        form: Result<Form, Refusal>,
+        deadline: Deadline,
+    ) -> Answered {
         let Call { id, method, params, caller } = match Call::read(value, peer) {
             Ok(call) => call,
             Err(Broken { id, refusal }) => {
@@ -126,7 +143,7 @@ impl Endpoint {
             return Answered { id, served: UNKNOWN, result: Err(methods::unknown()) };
         };
         let result = match form {
-            Ok(form) => self.answer(method, params, caller, form).await,
+            Ok(form) => deadline.or_refuse(self.answer(method, params, caller, form)).await,
             Err(refusal) => Err(refusal),
         };
         Answered { id, served, result }
@@ -139,9 +156,9 @@ impl Endpoint {
         form: &Result<Form, Refusal>,
     ) -> Response {
         let places = self.app.places.clone();
-        let answer = |value| async {
+        let answer = |value, deadline| async move {
             let mut record = Record::begin(UNKNOWN, peer.0.clone());
-            let answered = self.serve_call(value, peer.clone(), form.clone()).await;
+            let answered = self.serve_call(value, peer.clone(), form.clone(), deadline).await;
             record.ended(answered.served, answered.result.as_ref().err().map(|r| r.code));
             answered.into_item()
         };

@@ -5,6 +5,7 @@ use super::schema::{answer as all, named, object, optional};
 use super::{answer, body, path_parameter, sidecar_parameter, transaction};
 use crate::http::batch::MAX_ITEMS;
 use crate::http::json_rpc::{MAX_ID, Method};
+use nitro_signer_shared::json::MAX_SAFE_INTEGER;
 use nitro_signer_shared::refusal::RefusalCode;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -12,7 +13,7 @@ use std::collections::BTreeSet;
 pub(super) fn paths() -> Map<String, Value> {
     let every = operation("rpc", "JSON-RPC on the configured chain, or on every chain");
     let mut one = operation("rpcOfChain", "JSON-RPC on one chain; what is for another is refused");
-    let chain = path_parameter("id", "^[1-9][0-9]{0,18}$", "1");
+    let chain = path_parameter("id", "^[1-9][0-9]{0,19}$", "1");
     if let Some(parameters) = one["parameters"].as_array_mut() {
         parameters.push(chain);
     }
@@ -104,7 +105,9 @@ fn examples() -> Vec<(&'static str, Value)> {
 
 fn id() -> Value {
     json!({
-        "type": ["number", "string", "null"],
+        "type": ["integer", "string", "null"],
+        "minimum": -(1i64 << 53) + 1,
+        "maximum": MAX_SAFE_INTEGER,
         "maxLength": MAX_ID,
         "description": "Echoed. A call without it is refused: nobody would read its signature.",
     })

@@ -7,6 +7,7 @@ pub(super) mod sign;
 
 use super::caller::{asserted, caller};
 use super::problem::Problem;
+use super::query::NoQuery;
 use super::{App, PathText, Peer, query, read_body};
 use crate::appliance::Appliance;
 use crate::ethereum::fields;
@@ -61,6 +62,7 @@ pub(super) async fn status(State(app): State<App>) -> Response {
 pub(super) async fn create_vault(
     State(app): State<App>,
     Extension(peer): Extension<Peer>,
+    _: NoQuery,
     body: Body,
 ) -> Answer {
     let mut object = json::read_object(&read_body(body).await?)?;
@@ -108,6 +110,7 @@ pub(super) async fn show_key(
 pub(super) async fn create_key(
     State(app): State<App>,
     Extension(peer): Extension<Peer>,
+    _: NoQuery,
     body: Body,
 ) -> Answer {
     let mut object = json::read_object(&read_body(body).await?)?;

@@ -9,7 +9,7 @@ use crate::ethereum::{
     AuthorizationRequest, Names, SidecarForm, TransactionRequest, TypedDataText, fields, message,
     signature,
 };
-use crate::http::batch::{Batch, Item};
+use crate::http::batch::{Batch, Deadline, Item};
 use crate::http::limits::Record;
 use crate::http::{caller, problem, query};
 use alloy_primitives::Address;
@@ -43,14 +43,16 @@ impl Kind {
     ];
 }
 
-/// The route that signs one thing of this kind. A transaction's query names the form of its blobs.
+/// The route that signs one thing of this kind. A transaction's query names the form of its blobs;
+/// the others have none.
 pub(in crate::http) fn route(kind: Kind) -> MethodRouter<App> {
     let handle = move |State(app): State<App>,
                        Extension(peer): Extension<Peer>,
                        RawQuery(raw): RawQuery,
                        body: Body| async move {
-        let raw = raw.filter(|_| kind == Kind::Transaction);
-        single(app, peer, body, kind, sidecar(raw.as_deref())?).await
+        let known: &[&str] = if kind == Kind::Transaction { &["sidecar"] } else { &[] };
+        let form = query::sidecar(&query::read(raw.as_deref(), known)?)?;
+        single(app, peer, body, kind, form).await
     };
     post(handle)
 }
@@ -61,17 +63,17 @@ pub(in crate::http) async fn batch(
     RawQuery(raw): RawQuery,
     body: Body,
 ) -> Answer {
-    let form = sidecar(raw.as_deref())?;
+    let form = query::sidecar(&query::read(raw.as_deref(), &["sidecar"])?)?;
     let mut object = json::read_object(&read_body(body).await?)?;
     let requests = object.require("requests").and_then(|v| v.array("requests"));
     let requests = requests.map_err(Refusal::from)?;
     object.finish().map_err(Refusal::from)?;
     let places = app.places.clone();
-    let one = |value| {
+    let one = |value, deadline| {
         let (app, peer) = (app.clone(), peer.clone());
         async move {
             let mut record = Record::begin("batch_item", peer.0.clone());
-            let (served, result) = item(&app, peer, value, form).await;
+            let (served, result) = item(&app, peer, value, form, deadline).await;
             record.ended(served, result.as_ref().err().map(|refusal| refusal.code));
             Item {
                 answer: result_json(result).to_string(),
@@ -90,22 +92,19 @@ async fn single(app: App, peer: Peer, body: Body, kind: Kind, form: SidecarForm)
     Ok(answer(StatusCode::OK, signed.to_string()))
 }
 
-fn sidecar(raw: Option<&str>) -> Result<SidecarForm, Refusal> {
-    query::sidecar(&query::read(raw, &["sidecar"])?)
-}
-
 /// One item's name for the metrics and what became of it.
 async fn item(
     app: &App,
     peer: Peer,
     value: json::Value,
     form: SidecarForm,
+    deadline: Deadline,
 ) -> (&'static str, Result<Value, Refusal>) {
     let (kind, name, caller, object) = match read_item(peer, value) {
         Ok(item) => item,
         Err(refusal) => return ("batch_item", Err(refusal)),
     };
-    (name, sign(app, caller, kind, object, form).await)
+    (name, deadline.or_refuse(sign(app, caller, kind, object, form)).await)
 }
 
 fn read_item(
