@@ -104,7 +104,7 @@ fn rules_are_listed_by_the_actions_they_can_be_about() {
     );
     assert_eq!(
         of("SignMessage"),
-        [rule(3, false, &["Client", "AssertedClient"]), rule(2, true, &["AssertedClient"])]
+        [rule(2, true, &["AssertedClient"]), rule(3, false, &["Client", "AssertedClient"])]
     );
     assert_eq!(of("CreateKey"), [rule(2, true, &["AssertedClient"])]);
 }
