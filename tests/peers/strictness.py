@@ -119,6 +119,7 @@ def typed_rows():
         ("an empty `domain`", BOTH, "a signature for no domain is good in all of them", mail(domain={})),
         ("a domain field that is null", BOTH, "one reader leaves it out, another hashes it", mail(domain={"name": "Mail", "version": None})),
         ("`domain.chainId` above 2^63 - 1", BOTH, "policy could not name the chain exactly", mail(domain={"chainId": str(2**63)})),
+        ("the domain of client proofs", BOTH, "a held key's signature would be a client's, if a manifest listed it", mail(domain={"name": "nitro-signer", "version": "1", "salt": "0x" + "07" * 32})),
         ("a declared `EIP712Domain` with a field that the domain has not", ETHERS, two_hashes, mail(types=longer_domain)),
         ("a declared `EIP712Domain` in another order", BOTH, two_hashes, mail(types=reversed_domain)),
         ("a key of the message that its type has not", BOTH, "it is shown to people and not signed", mail(message=message | {"amount": "1"})),
