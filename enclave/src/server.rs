@@ -16,7 +16,9 @@ use tokio_vsock::{VMADDR_CID_ANY, VsockAddr, VsockListener};
 /// Connections served at once.
 const MAX_CONNECTIONS: usize = 4;
 /// Requests in work at once, over all connections. With the frame limit this bounds what requests
-/// can occupy to 45 MiB of an enclave's memory, and their answers likewise.
+/// can occupy to 45 MiB of an enclave's memory, and their answers likewise. Reading one takes more
+/// while it lasts, at most some 50 MiB for typed data of which rules look at everything; that is
+/// never more often than there are processors, since nothing waits in between.
 const MAX_IN_FLIGHT: usize = 32;
 /// How long the peer may take to read one answer; then its connection is given up.
 const WRITE_DEADLINE: Duration = Duration::from_secs(30);

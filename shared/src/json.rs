@@ -15,7 +15,7 @@ use std::fmt;
 /// How deep arrays and objects may nest. Nothing that is served nests deeper than ten.
 pub const MAX_DEPTH: usize = 32;
 
-/// The most values in one text, an object counted as [`OBJECT`] of them. A value takes many times the
+/// The most values in one text, an object counted as twelve of them. A value takes many times the
 /// two bytes that its text may have; the largest request that is served, a hundred calls with an
 /// access list each, has about 100,000.
 pub const MAX_VALUES: usize = 262_144;
