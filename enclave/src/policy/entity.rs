@@ -7,6 +7,7 @@ use alloy_primitives::Address;
 use cedar_policy::{EntityId, EntityTypeName, EntityUid};
 use nitro_signer_shared::message::Origin;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 /// What a request may be about, each under its own action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,13 +100,17 @@ impl Type {
     }
 }
 
-/// Makes entities' ids; it holds the types' names so that a decision parses none.
-pub(super) struct Ids([EntityTypeName; Type::ALL.len()]);
+/// Makes entities' ids; it holds the types' names so that neither a decision nor another load parses
+/// any: Cedar's parser takes a millisecond for each.
+pub(super) struct Ids(&'static [EntityTypeName; Type::ALL.len()]);
 
 impl Ids {
     pub(super) fn new() -> Self {
-        // The list above is of plain identifiers.
-        Self(Type::ALL.map(|(_, name)| EntityTypeName::from_str(name).expect("an identifier")))
+        static NAMES: LazyLock<[EntityTypeName; Type::ALL.len()]> = LazyLock::new(|| {
+            // The list above is of plain identifiers.
+            Type::ALL.map(|(_, name)| EntityTypeName::from_str(name).expect("an identifier"))
+        });
+        Self(&NAMES)
     }
 
     pub(super) fn of(&self, of: Type, id: &str) -> EntityUid {

@@ -141,7 +141,15 @@ pub(crate) fn delegation(code: Address, chain_id: u64) -> TxEip7702 {
 }
 
 fn delegation_by(authority: &PrivateKey, code: Address, chain_id: u64) -> TxEip7702 {
-    let unsigned = Authorization { chain_id: U256::from(chain_id), address: code, nonce: 0 };
+    authorized(authority, Authorization { chain_id: U256::from(chain_id), address: code, nonce: 0 })
+}
+
+fn delegation_at(nonce: u64) -> TxEip7702 {
+    let unsigned = Authorization { chain_id: U256::from(1), address: TREASURY, nonce };
+    authorized(&private_key(), unsigned)
+}
+
+fn authorized(authority: &PrivateKey, unsigned: Authorization) -> TxEip7702 {
     let hash = unsigned.signature_hash();
     let signature = authority.sign_hash(hash, Nonces::Deterministic).unwrap();
     TxEip7702 {
@@ -463,6 +471,19 @@ fn a_number_that_names_something_is_exact_or_refused() {
         let decided = decide(SIGN_ANY, &operator(), parse(&tx));
         assert_eq!(code(decided), Some(RefusalCode::InvalidTransaction));
     }
+    // The same in an authorization, whether or not a rule looks at it.
+    let any = "permit(principal, action == Action::\"SignDelegation\", resource);";
+    let looking = any.replace(";", " when { context.delegations.contains(\
+         {authority: context.from, address: context.to, chain_id: 1, any_chain: false, nonce: 0, self: true}) };");
+    for tx in [delegation(TREASURY, most + 1), delegation_at(most + 1), delegation_at(u64::MAX - 1)]
+    {
+        for rules in [any, &looking] {
+            let decided = decide(rules, &operator(), parse(&tx));
+            assert_eq!(code(decided), Some(RefusalCode::InvalidTransaction));
+        }
+    }
+    assert!(decide(any, &operator(), parse(&delegation(TREASURY, most))).is_ok());
+    assert!(decide(any, &operator(), parse(&delegation_at(most))).is_ok());
     // Gas is an amount: what does not fit stays above every bound.
     let gas = TxEip1559 { gas_limit: u64::MAX, value: U256::ZERO, ..transfer() };
     assert!(!permits("context.gas <= 9223372036854775806", &gas));
