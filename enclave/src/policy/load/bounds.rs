@@ -21,23 +21,8 @@ fn visit(node: &Value) -> Result<(), String> {
     if saturated(node).is_some() {
         return Err(ADVICE.to_owned());
     }
-    if let Some((operator, left, right)) = binary(node) {
-        match operator {
-            "==" | "!=" if computes(left) || computes(right) => {
-                let good = is_named_number(left, right) || is_named_number(right, left);
-                return good.then_some(()).ok_or_else(|| ADVICE.to_owned());
-            }
-            "<" | "<=" | ">" | ">=" if computes(left) || computes(right) => {
-                let good =
-                    (is_bounded(left) && is_bound(right)) || (is_bound(left) && is_bounded(right));
-                return good.then_some(()).ok_or_else(|| ADVICE.to_owned());
-            }
-            "contains" if saturated(right).is_some() => {
-                let good = !is_rounded(right) && is_set_of_numbers(left);
-                return good.then_some(()).ok_or_else(|| ADVICE.to_owned());
-            }
-            _ => {}
-        }
+    if is_comparison(node) {
+        return Ok(());
     }
     // What has attributes is a record, whatever its name.
     if let Some(inner) = [".", "has"].iter().find_map(|access| node.get(*access)?.get("left")) {
@@ -63,14 +48,18 @@ fn saturated(node: &Value) -> Option<&str> {
     (SUMMABLE.contains(&name) || name == SINGLE).then_some(name)
 }
 
-/// Whether this expression's value is computed from a saturated number.
-fn computes(node: &Value) -> bool {
-    saturated(node).is_some()
-        || node.get("neg").is_some_and(|of| computes(&of["arg"]))
-        || node.get("if-then-else").is_some_and(|of| computes(&of["then"]) || computes(&of["else"]))
-        || binary(node).is_some_and(|(operator, left, right)| {
-            matches!(operator, "+" | "-" | "*") && (computes(left) || computes(right))
-        })
+/// Whether this compares a saturated number with what it may be compared with. Everything else is
+/// searched for one that stands elsewhere.
+fn is_comparison(node: &Value) -> bool {
+    let Some((operator, left, right)) = binary(node) else { return false };
+    match operator {
+        "==" | "!=" => is_named_number(left, right) || is_named_number(right, left),
+        "<" | "<=" | ">" | ">=" => {
+            (is_bounded(left) && is_bound(right)) || (is_bound(left) && is_bounded(right))
+        }
+        "contains" => saturated(right).is_some() && !is_rounded(right) && is_set_of_numbers(left),
+        _ => false,
+    }
 }
 
 /// A saturated number, or a sum of amounts, each perhaps some times over.
@@ -175,6 +164,7 @@ mod tests {
             "context.call.forward.long.exceeds_long",
             "context.call.forward has gas.hex",
             "context.call.forward.gas.long <= 5",
+            "context.value.wei + 0 <= 5",
         ] {
             assert!(!refused(condition), "{condition}");
         }
@@ -219,6 +209,12 @@ mod tests {
             "[1].contains(context.value.ether)",
             "(if context.value.wei == context.gas then context.a else context.b).hex == \"00\"",
             "{a: context.value.wei}.a == 5",
+            "(if context.value.wei == context.gas then context.a else context.b).c.hex == \"00\"",
+            "(context.value.wei - 3) * 2 <= 5",
+            "2 * (context.value.wei - 3) <= 5",
+            "5 >= context.value.wei - 5",
+            "context.value.wei <= context.nonce + context.time",
+            "context.value.wei <= context.time - context.nonce",
         ] {
             assert!(refused(condition), "{condition}");
         }

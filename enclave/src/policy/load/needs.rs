@@ -156,6 +156,7 @@ mod tests {
             none,
         );
         check("context has selector", &[(&["selector"], false)], none);
+        check("context has call.erc20.transfer", &[(&["call", "erc20", "transfer"], false)], none);
         check(
             "context has call.erc20.transfer && context.call.erc20.transfer.amount.whole < 5",
             &[(&["call", "erc20", "transfer", "amount", "whole"], true)],

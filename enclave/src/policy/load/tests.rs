@@ -128,6 +128,15 @@ fn a_text_in_a_rule_is_an_exact_amount_or_nothing() {
 }
 
 #[test]
+fn a_saturated_number_is_bounded_by_a_number_or_refused() {
+    loads(&rule("context.value.wei <= 5"));
+    refuses(
+        &rule("context.value.wei <= context.max_cost.wei"),
+        &["rule 1, line 1", "with a number"],
+    );
+}
+
+#[test]
 fn a_rule_that_looks_beyond_the_request_is_refused() {
     let treasury = address_text(TREASURY);
     for condition in [

@@ -101,6 +101,8 @@ mod tests {
             "context.text == \"hello\" && context.hash == \"hello\"",
             "(if context.text == \"a\" then context.hash else context.hash) like \"*\"",
             "{a: \"hello\"} == {a: context.text}",
+            "context.text == (if true then \"a\" else \"b\")",
+            "(if true then \"a\" else \"b\") == context.text",
             &format!("context.hash == \"{}\"", hex.to_uppercase()),
             &format!("context.hash == \"{hex}0\""),
             &format!("context.hash == \"{}g\"", &hex[1..]),

@@ -108,3 +108,14 @@ fn rules_are_listed_by_the_actions_they_can_be_about() {
     );
     assert_eq!(of("CreateKey"), [rule(2, true, &["AssertedClient"])]);
 }
+
+#[test]
+fn a_verdict_names_rules_in_the_manifests_order() {
+    let policy = load(&SIGN_ANY.repeat(12));
+    let who = Who::Client("operator".parse().unwrap());
+    let tx = parse(&transfer());
+    let of = tx.describe(key().address);
+    let said = policy.rehearse(&who, Some(&key()), &of, is_held, NOW_S).unwrap();
+    let names: Vec<_> = (1..=12).map(|n| format!("rule {n}")).collect();
+    assert_eq!(said.verdict.permitting, names);
+}
