@@ -14,7 +14,9 @@ use alloy_eips::eip7702::Authorization;
 use alloy_primitives::{B256, Bytes, Signature, TxKind, U256};
 use cedar_policy::{Authorizer, Context, Decision, PolicySet};
 use clients::NOW_S;
-use nitro_signer_shared::manifest::{AbiEntry, AddressEntry, ManifestHash, TypedDataEntry};
+use nitro_signer_shared::manifest::{
+    AbiEntry, AddressEntry, AssertedEntry, ManifestHash, TypedDataEntry,
+};
 use nitro_signer_shared::message::Origin;
 use nitro_signer_shared::proof::Intent;
 use nitro_signer_shared::refusal::RefusalCode;
@@ -57,6 +59,7 @@ pub(crate) fn manifest(policy: &str) -> Manifest {
         name: "mail".parse().unwrap(),
         encode_type: kinds::MAIL_TYPE.to_owned(),
     }];
+    manifest.asserted.push(AssertedEntry { name: "batch".parse().unwrap(), groups: vec![] });
     manifest.switches.delegation = true;
     manifest.switches.raw_digests = true;
     manifest.switches.unprotected_legacy = true;
@@ -71,9 +74,13 @@ pub(crate) fn operator() -> Caller {
 }
 
 pub(crate) fn app() -> Caller {
+    asserted("app")
+}
+
+fn asserted(name: &str) -> Caller {
     let (intent, hash) = (Intent::create_vault("main"), ManifestHash::of(b""));
     let callers = Callers::new(&manifest("")).unwrap();
-    callers.authenticate(Some("app"), &[], &intent, &hash, NOW_S).unwrap()
+    callers.authenticate(Some(name), &[], &intent, &hash, NOW_S).unwrap()
 }
 
 pub(crate) fn private_key() -> PrivateKey {
@@ -510,6 +517,29 @@ fn an_asserted_client_has_its_own_rules() {
     ] {
         let may = |caller| decide(&scoped(scope), &caller, parse(&transfer())).is_ok();
         assert_eq!((may(operator()), may(app())), (operator_may, app_may), "{scope}");
+    }
+}
+
+#[test]
+fn a_scope_holds_for_whom_and_for_which_key_it_names() {
+    let own = entity::address_text(key().address);
+    let other = entity::address_text(other_key().address());
+    for (scope, app_may, batch_may) in [
+        ("principal == AssertedClient::\"app\", action, resource", true, false),
+        ("principal == AssertedClient::\"batch\", action, resource", false, true),
+        ("principal in AssertedGroup::\"apps\", action, resource", true, false),
+        ("principal is AssertedClient, action, resource", true, true),
+        (&format!("principal, action, resource == Key::\"{own}\""), true, true),
+        (&format!("principal, action, resource == Key::\"{other}\""), false, false),
+        ("principal, action, resource in Vault::\"main\"", true, true),
+        ("principal == AssertedClient::\"app\", action, resource in Vault::\"main\"", true, false),
+    ] {
+        let rules = format!(
+            "permit({});",
+            scope.replace("action,", "action == Action::\"SignTransaction\",")
+        );
+        let may = |name| decide(&rules, &asserted(name), parse(&transfer())).is_ok();
+        assert_eq!((may("app"), may("batch")), (app_may, batch_may), "{scope}");
     }
 }
 
