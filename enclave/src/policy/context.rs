@@ -10,7 +10,7 @@ use super::entity::{Action, Ids};
 use super::load::Needs;
 use super::number;
 use super::roster::Roster;
-use super::shape::{Known, Shape};
+use super::shape::{self, Known};
 use super::subject::Description;
 use super::vocabulary::Vocabulary;
 use crate::authorization::UnsignedAuthorization;
@@ -18,7 +18,6 @@ use crate::labels::Labels;
 use crate::message::Message;
 use crate::transaction::{Delegation, UnsignedTransaction};
 use crate::typed_data::{Domain, TypedData};
-use alloy_dyn_abi::DynSolValue;
 use alloy_primitives::{Address, U256, keccak256};
 use cedar_policy::{Context, RestrictedExpression};
 use nitro_signer_shared::refusal::{Refusal, RefusalCode};
@@ -86,11 +85,7 @@ impl View<'_> {
         draft.long("data_size", count(tx.data().len()));
         match tx.to() {
             Some(to) => self.call(draft, to, tx.data())?,
-            None => {
-                let initcode = DynSolValue::Bytes(tx.data().to_vec());
-                let known = self.known(None);
-                draft.put("initcode", |needs| Shape::Bytes.express(&initcode, needs, &known))?;
-            }
+            None => draft.put("initcode", |needs| shape::hashed(tx.data(), needs))?,
         }
         if action != Action::SignUnprotectedTransaction {
             let priority = U256::from(tx.max_priority_fee_per_gas());

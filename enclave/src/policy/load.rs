@@ -116,6 +116,14 @@ pub(super) fn schema(vocabulary: &Vocabulary) -> Result<Schema, PolicyLoadError>
     Ok(schema)
 }
 
+/// The last attribute's name in `context.a.b` or the like, in Cedar's JSON form; `None` for an
+/// attribute of anything but such a path, in which another expression could hide.
+fn path_end(node: &serde_json::Value) -> Option<&str> {
+    let get = node.get(".")?;
+    let left = &get["left"];
+    (left.get("Var").is_some() || path_end(left).is_some()).then(|| get["attr"].as_str())?
+}
+
 /// The schema's text.
 pub(super) fn schema_text(vocabulary: &Vocabulary) -> String {
     format!("{SCHEMA}\n{}", vocabulary.schema_types())

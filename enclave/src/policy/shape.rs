@@ -289,7 +289,7 @@ impl Known<'_> {
 }
 
 /// The schema's `Bytes`.
-fn hashed(bytes: &[u8], needs: &Needs) -> Expressed {
+pub(super) fn hashed(bytes: &[u8], needs: &Needs) -> Expressed {
     let mut record = Draft::new(needs);
     record.text_with("hash", || hex::encode(keccak256(bytes)));
     record.long("size", i64::try_from(bytes.len()).unwrap_or(i64::MAX));

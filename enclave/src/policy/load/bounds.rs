@@ -6,6 +6,7 @@
 //! anything else does not load. Upper bounds hold for every amount; a lower bound in a larger unit is
 //! off by less than one of it. Records are exact by their `hex` and may be compared whole.
 
+use super::path_end;
 use crate::policy::number::{ROUNDED, SINGLE, SUMMABLE};
 use serde_json::Value;
 
@@ -18,7 +19,8 @@ pub(super) fn check(rule: &Value) -> Result<(), String> {
 }
 
 fn visit(node: &Value) -> Result<(), String> {
-    if saturated(node).is_some() {
+    // Of whatever it is an attribute.
+    if node.get(".").and_then(|of| of["attr"].as_str()).is_some_and(is_saturated) {
         return Err(ADVICE.to_owned());
     }
     if is_comparison(node) {
@@ -42,10 +44,13 @@ fn visit_record(node: &Value) -> Result<(), String> {
     }
 }
 
-/// The name of the saturated number that this is.
+/// The name of the saturated number at the end of this path.
 fn saturated(node: &Value) -> Option<&str> {
-    let name = node.get(".")?.get("attr")?.as_str()?;
-    (SUMMABLE.contains(&name) || name == SINGLE).then_some(name)
+    path_end(node).filter(|name| is_saturated(name))
+}
+
+fn is_saturated(name: &str) -> bool {
+    SUMMABLE.contains(&name) || name == SINGLE
 }
 
 /// Whether this compares a saturated number with what it may be compared with. Everything else is
@@ -83,9 +88,7 @@ fn is_sum(node: &Value) -> bool {
 
 /// What may bound an amount: a number, or a time and perhaps a number of seconds more or less.
 fn is_bound(node: &Value) -> bool {
-    let is_time = |node: &Value| {
-        node.get(".").is_some_and(|of| of["attr"] == "time" || of["attr"] == "created")
-    };
+    let is_time = |node: &Value| matches!(path_end(node), Some("time" | "created"));
     match binary(node) {
         Some(("+", left, right)) => {
             (is_time(left) && number(right).is_some()) || (is_time(right) && number(left).is_some())
@@ -210,6 +213,10 @@ mod tests {
             "(if context.value.wei == context.gas then context.a else context.b).hex == \"00\"",
             "{a: context.value.wei}.a == 5",
             "(if context.value.wei == context.gas then context.a else context.b).c.hex == \"00\"",
+            "(if context.value.wei == context.gas then context.value else context.max_cost).wei <= 5",
+            "(if context.value.wei == context.gas then context.value else context.max_cost).wei == 5",
+            "[5].contains((if context.value.wei == context.gas then context.a else context.b).wei)",
+            "context.a.long <= (if context.value.wei == context.gas then context else context).time",
             "(context.value.wei - 3) * 2 <= 5",
             "2 * (context.value.wei - 3) <= 5",
             "5 >= context.value.wei - 5",

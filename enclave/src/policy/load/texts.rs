@@ -4,6 +4,7 @@
 //! silently never match. What people wrote stands in attributes called `text`, and only with those
 //! may a rule compare any other text, or a pattern.
 
+use super::path_end;
 use serde_json::Value;
 
 /// The attribute that holds what people wrote.
@@ -17,7 +18,7 @@ pub(super) fn check(rule: &Value) -> Result<(), String> {
 fn visit(node: &Value) -> Result<(), String> {
     if let Some(like) = node.get("like") {
         if is_text(&like["left"]) {
-            return visit(&like["left"]);
+            return Ok(());
         }
         return Err("`like` is for attributes called `text`; write == with the exact value".into());
     }
@@ -49,7 +50,7 @@ fn compares_text(operands: &Value) -> bool {
 }
 
 fn is_text(node: &Value) -> bool {
-    node.get(".").is_some_and(|of| of["attr"] == TEXT)
+    path_end(node) == Some(TEXT)
 }
 
 fn is_set_of_texts(node: &Value) -> bool {
@@ -101,6 +102,9 @@ mod tests {
             "context.text == \"hello\" && context.hash == \"hello\"",
             "(if context.text == \"a\" then context.hash else context.hash) like \"*\"",
             "{a: \"hello\"} == {a: context.text}",
+            "(if context.hash == \"hello\" then context.a else context.b).text == \"x\"",
+            "(if context.hash == \"hello\" then context.a else context.b).text like \"x*\"",
+            "[\"x\"].contains((if context.hash == \"hello\" then context.a else context.b).text)",
             "context.text == (if true then \"a\" else \"b\")",
             "(if true then \"a\" else \"b\") == context.text",
             &format!("context.hash == \"{}\"", hex.to_uppercase()),
