@@ -34,7 +34,7 @@ use entity::{Action, Ids, Type};
 use nitro_signer_shared::manifest::{Manifest, Name, Switches};
 use nitro_signer_shared::refusal::Refusal;
 use roster::Roster;
-use rules::{Kind, Rules};
+use rules::{CallerKind, Rules};
 use std::collections::{BTreeSet, HashSet};
 use vocabulary::Vocabulary;
 
@@ -129,11 +129,9 @@ impl Policy {
     ) -> Result<Approved<ForAccount<S>>, Refusal> {
         let from = key.address;
         let description = subject.describe(from);
-        description.check_switch(&self.switches)?;
-        if description.needs_proof(is_held) {
-            caller.proved()?;
-        }
-        self.decide(caller, Some(key), &description, now_s)?;
+        let (kind, principal) = self.roster.caller(caller).ok_or_else(broken)?;
+        description.check_before_rules(kind, &self.switches, is_held)?;
+        self.ask(kind, principal, Some(key), &description, now_s)?.judge(description.action())?;
         Ok(Approved(ForAccount { from, subject }))
     }
 
@@ -147,7 +145,7 @@ impl Policy {
         now_s: u64,
     ) -> Result<Approved<NewVault>, Refusal> {
         let client = caller.proved()?;
-        self.decide(caller, None, &Description::NewVault, now_s)?;
+        self.decide(caller, &Description::NewVault, now_s)?;
         Ok(Approved(NewVault { creator: client.name().clone() }))
     }
 
@@ -162,25 +160,20 @@ impl Policy {
         now_s: u64,
     ) -> Result<Approved<NewKey>, Refusal> {
         let client = caller.proved()?;
-        self.decide(caller, None, &Description::NewKey { labels: &labels }, now_s)?;
+        self.decide(caller, &Description::NewKey { labels: &labels }, now_s)?;
         Ok(Approved(NewKey { creator: client.name().clone(), created: now_s, labels }))
     }
 
-    fn decide(
-        &self,
-        caller: &Caller,
-        key: Option<&KeyFacts>,
-        of: &Description<'_>,
-        now_s: u64,
-    ) -> Result<(), Refusal> {
+    /// Decides about the vault.
+    fn decide(&self, caller: &Caller, of: &Description<'_>, now_s: u64) -> Result<(), Refusal> {
         let (kind, principal) = self.roster.caller(caller).ok_or_else(broken)?;
-        self.ask(kind, principal, key, of, now_s)?.judge(of.action())
+        self.ask(kind, principal, None, of, now_s)?.judge(of.action())
     }
 
     /// What the rules say to this request; without a key it is about the vault.
     fn ask(
         &self,
-        kind: Kind,
+        kind: CallerKind,
         principal: &Entity,
         key: Option<&KeyFacts>,
         of: &Description<'_>,

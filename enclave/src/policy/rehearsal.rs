@@ -3,7 +3,7 @@
 //! It runs the same checks and the same rules as a decision, in the same order, and makes no
 //! [`super::Approved`]: nothing here can lead to a signature.
 
-use super::rules::{Kind, Verdict};
+use super::rules::{CallerKind, Verdict};
 use super::{Action, Description, Policy, PolicyLoadError, load};
 use crate::key::KeyFacts;
 use alloy_primitives::Address;
@@ -93,17 +93,14 @@ impl Policy {
         now_s: u64,
     ) -> Result<Rehearsal, Refusal> {
         let (kind, name) = match who {
-            Who::Client(name) => (Kind::Client, name),
-            Who::Asserted(name) => (Kind::Asserted, name),
+            Who::Client(name) => (CallerKind::Client, name),
+            Who::Asserted(name) => (CallerKind::Asserted, name),
         };
         let principal = self.roster.named(kind, name).ok_or(RefusalCode::NotAuthenticated)?;
         let (action, verdict) = (of.action().name(), Verdict::default());
         let stopped = |refusal| Rehearsal { action, verdict, outcome: Err(refusal) };
-        if let Err(refusal) = of.check_switch(&self.switches) {
+        if let Err(refusal) = of.check_before_rules(kind, &self.switches, is_held) {
             return Ok(stopped(refusal));
-        }
-        if kind == Kind::Asserted && of.needs_proof(is_held) {
-            return Ok(stopped(RefusalCode::ProofRequired.into()));
         }
         match self.ask(kind, principal, key, of, now_s) {
             Err(refusal) if refusal.code == RefusalCode::Internal => Err(refusal),
@@ -120,7 +117,9 @@ impl Policy {
     pub fn rules_by_action(&self) -> Vec<ActionRules> {
         let of = |action: Action| {
             let mut rules = BTreeMap::new();
-            for (kind, caller) in [(Kind::Client, "Client"), (Kind::Asserted, "AssertedClient")] {
+            for (kind, caller) in
+                [(CallerKind::Client, "Client"), (CallerKind::Asserted, "AssertedClient")]
+            {
                 for rule in self.rules.docket(action, kind).rules() {
                     let entry = rules.entry(rule.place());
                     let new = || (rule.name().to_owned(), rule.forbids(), Vec::new());

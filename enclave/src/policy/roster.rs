@@ -6,7 +6,7 @@
 
 use super::entity::{Ids, Type, address_text};
 use super::label;
-use super::rules::Kind;
+use super::rules::CallerKind;
 use crate::client::Caller;
 use crate::key::KeyFacts;
 use alloy_primitives::Address;
@@ -62,19 +62,19 @@ impl Roster {
     }
 
     /// The caller; `None` if another manifest's callers made it.
-    pub(super) fn caller(&self, caller: &Caller) -> Option<(Kind, &Entity)> {
+    pub(super) fn caller(&self, caller: &Caller) -> Option<(CallerKind, &Entity)> {
         let (kind, name) = match caller {
-            Caller::Client(client) => (Kind::Client, client.name()),
-            Caller::Asserted(client) => (Kind::Asserted, client.name()),
+            Caller::Client(client) => (CallerKind::Client, client.name()),
+            Caller::Asserted(client) => (CallerKind::Asserted, client.name()),
         };
         Some((kind, self.named(kind, name)?))
     }
 
     /// The caller of this kind and name.
-    pub(super) fn named(&self, kind: Kind, name: &Name) -> Option<&Entity> {
+    pub(super) fn named(&self, kind: CallerKind, name: &Name) -> Option<&Entity> {
         match kind {
-            Kind::Client => self.clients.get(name),
-            Kind::Asserted => self.asserted.get(name),
+            CallerKind::Client => self.clients.get(name),
+            CallerKind::Asserted => self.asserted.get(name),
         }
     }
 

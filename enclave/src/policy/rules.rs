@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 /// Whether the caller proved itself, as the schema's entity types have it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum CallerKind {
     Client,
     Asserted,
 }
@@ -78,7 +78,7 @@ impl Rules {
             let (name, forbids) = (name.clone(), policy.effect() == Effect::Forbid);
             let rule = Arc::new(Rule { name, place, forbids, condition: condition(policy) });
             for action in Action::all().filter(|action| is_about(policy, *action)) {
-                for kind in [Kind::Client, Kind::Asserted] {
+                for kind in [CallerKind::Client, CallerKind::Asserted] {
                     if is_for(policy, kind) {
                         let docket = &mut dockets[action as usize][kind as usize];
                         docket.rules.push(rule.clone());
@@ -90,7 +90,7 @@ impl Rules {
         Self(dockets)
     }
 
-    pub(super) fn docket(&self, action: Action, kind: Kind) -> &Docket {
+    pub(super) fn docket(&self, action: Action, kind: CallerKind) -> &Docket {
         &self.0[action as usize][kind as usize]
     }
 }
@@ -167,15 +167,15 @@ fn is_about(policy: &Policy, action: Action) -> bool {
 }
 
 /// Whether the scope leaves room for this kind of caller: the two kinds have no entity in common.
-fn is_for(policy: &Policy, kind: Kind) -> bool {
+fn is_for(policy: &Policy, kind: CallerKind) -> bool {
     let named = match policy.principal_constraint() {
         PrincipalConstraint::Any => return true,
         PrincipalConstraint::Eq(uid) | PrincipalConstraint::In(uid) => uid.type_name().clone(),
         PrincipalConstraint::Is(of) | PrincipalConstraint::IsIn(of, _) => of,
     };
     match named.basename() {
-        "Client" | "ClientGroup" => kind == Kind::Client,
-        "AssertedClient" | "AssertedGroup" => kind == Kind::Asserted,
+        "Client" | "ClientGroup" => kind == CallerKind::Client,
+        "AssertedClient" | "AssertedGroup" => kind == CallerKind::Asserted,
         _ => true,
     }
 }

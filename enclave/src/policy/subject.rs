@@ -4,6 +4,7 @@
 //! request means adding one here: its action, the switch and the proof it needs, its description.
 
 use super::entity::Action;
+use super::rules::CallerKind;
 use crate::authorization::UnsignedAuthorization;
 use crate::digest::Digest;
 use crate::labels::Labels;
@@ -113,9 +114,22 @@ impl Description<'_> {
         }
     }
 
-    /// Whether only a client that proved itself may ask. `is_held` says which accounts' keys this
-    /// enclave holds.
-    pub(super) fn needs_proof(&self, is_held: impl Fn(&Address) -> bool) -> bool {
+    /// Refuses what no rule is asked about: what the manifest has not switched on, and what this kind
+    /// of caller can never have. `is_held` says which accounts' keys this enclave holds.
+    pub(super) fn check_before_rules(
+        &self,
+        kind: CallerKind,
+        switches: &Switches,
+        is_held: impl Fn(&Address) -> bool,
+    ) -> Result<(), Refusal> {
+        self.check_switch(switches)?;
+        if kind == CallerKind::Asserted && self.needs_proof(is_held) {
+            return Err(RefusalCode::ProofRequired.into());
+        }
+        Ok(())
+    }
+
+    fn needs_proof(&self, is_held: impl Fn(&Address) -> bool) -> bool {
         match self {
             // Strangers' authorizations cost no more than their gas; one of a key that is held here
             // changes what that account is.
@@ -130,8 +144,7 @@ impl Description<'_> {
         }
     }
 
-    /// Refuses what the manifest has not switched on.
-    pub(super) fn check_switch(&self, switches: &Switches) -> Result<(), Refusal> {
+    fn check_switch(&self, switches: &Switches) -> Result<(), Refusal> {
         let (on, name, what) = match self.action() {
             Action::SignDelegation | Action::SignAuthorization => {
                 (switches.delegation, "delegation", "nothing of EIP-7702")
