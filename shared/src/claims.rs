@@ -79,6 +79,100 @@ pub struct Claims {
     pub keys_root: B256,
 }
 
+/// A key as the tree of [`Claims::keys_root`] has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldKey {
+    /// The key's address.
+    pub address: Address,
+    /// Where it came from.
+    pub origin: Origin,
+    /// When it was made, in seconds of Unix time.
+    pub created: u64,
+    /// The key's labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A key, its place in the tree, and the nodes beside its way up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inclusion {
+    /// The key.
+    #[serde(flatten)]
+    pub key: HeldKey,
+    /// Its place among the keys in order of address, from 0.
+    pub index: u64,
+    /// As [`merkle::path`] makes them.
+    pub path: Vec<B256>,
+}
+
+/// Keys that claims commit to, which makes only a check against those claims. What they prove is
+/// worth what the claims are worth.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProvedKeys(Vec<HeldKey>);
+
+impl ProvedKeys {
+    /// The keys.
+    #[must_use]
+    pub fn keys(&self) -> &[HeldKey] {
+        &self.0
+    }
+
+    /// Whether the key with this address is among them.
+    #[must_use]
+    pub fn contains(&self, address: &Address) -> bool {
+        self.0.iter().any(|key| key.address == *address)
+    }
+}
+
+impl Claims {
+    /// The keys, if they are all those that the enclave can sign for.
+    ///
+    /// # Errors
+    /// [`KeysError`] if a key is missing, added, changed or not in order of address.
+    pub fn prove_all(&self, keys: Vec<HeldKey>) -> Result<ProvedKeys, KeysError> {
+        let leaves: Vec<Vec<u8>> = keys.iter().map(HeldKey::leaf).collect();
+        let complete = leaves.len() as u64 == self.keys && keys_root(&leaves) == self.keys_root;
+        if complete { Ok(ProvedKeys(keys)) } else { Err(KeysError) }
+    }
+
+    /// The keys, if each is one that the enclave can sign for.
+    ///
+    /// # Errors
+    /// [`KeysError`] if one of them is not.
+    pub fn prove_each(&self, inclusions: Vec<Inclusion>) -> Result<ProvedKeys, KeysError> {
+        let included = |inclusion: &Inclusion| {
+            let path: Vec<_> = inclusion.path.iter().map(|node| node.0).collect();
+            let leaf = inclusion.key.leaf();
+            let root = merkle::root_by_path(&leaf, inclusion.index, self.keys, &path);
+            root == Some(self.keys_root.0)
+        };
+        if inclusions.iter().all(included) {
+            Ok(ProvedKeys(inclusions.into_iter().map(|inclusion| inclusion.key).collect()))
+        } else {
+            Err(KeysError)
+        }
+    }
+}
+
+impl HeldKey {
+    fn leaf(&self) -> Vec<u8> {
+        key_leaf(self.address, self.origin, self.created, &self.labels)
+    }
+
+    /// The inclusion of the key with this address in the tree over these keys, if it is there.
+    #[must_use]
+    pub fn inclusion(keys: &[Self], address: &Address) -> Option<Inclusion> {
+        let index = keys.iter().position(|key| key.address == *address)?;
+        let leaves: Vec<Vec<u8>> = keys.iter().map(Self::leaf).collect();
+        let path = merkle::path(&leaves, index)?.into_iter().map(B256::from).collect();
+        Some(Inclusion { key: keys[index].clone(), index: index as u64, path })
+    }
+}
+
+/// The keys are not those that the claims commit to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the keys are not those under the claims' root")]
+pub struct KeysError;
+
 impl ClaimSet for Claims {
     const DOMAIN: &'static str = "nitro-signer/attestation/v1";
 }
@@ -136,4 +230,76 @@ pub fn key_leaf(
 #[must_use]
 pub fn keys_root(leaves: &[Vec<u8>]) -> B256 {
     B256::from(merkle::root(leaves))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(byte: u8) -> HeldKey {
+        HeldKey {
+            address: Address::repeat_byte(byte),
+            origin: Origin::Generated,
+            created: u64::from(byte),
+            labels: BTreeMap::from([("team".to_owned(), byte.to_string())]),
+        }
+    }
+
+    fn claims(keys: &[HeldKey]) -> Claims {
+        let leaves: Vec<Vec<u8>> = keys.iter().map(HeldKey::leaf).collect();
+        Claims {
+            version: String::new(),
+            manifest_hash: FixedBytes::ZERO,
+            manifest_version: 1,
+            deployment: String::new(),
+            vault: String::new(),
+            vault_fingerprint: None,
+            wrapping_keys: Vec::new(),
+            state: State::Ready,
+            boot_id: FixedBytes::ZERO,
+            keys: keys.len() as u64,
+            keys_root: keys_root(&leaves),
+        }
+    }
+
+    #[test]
+    fn a_list_proves_all_keys_only_if_it_is_exactly_theirs() {
+        let keys: Vec<HeldKey> = (1..6).map(key).collect();
+        let claims = claims(&keys);
+        let check = |change: &dyn Fn(&mut Vec<HeldKey>), proved: bool| {
+            let mut changed = keys.clone();
+            change(&mut changed);
+            assert_eq!(claims.prove_all(changed).is_ok(), proved);
+        };
+        check(&|_| (), true);
+        check(&|keys| drop(keys.pop()), false);
+        check(&|keys| keys.push(key(9)), false);
+        check(&|keys| keys.push(keys[4].clone()), false);
+        check(&|keys| keys.swap(0, 1), false);
+        check(&|keys| keys[0].address = Address::ZERO, false);
+        check(&|keys| keys[0].origin = Origin::Imported, false);
+        check(&|keys| keys[0].created += 1, false);
+        check(&|keys| keys[0].labels.clear(), false);
+        let fewer = Claims { keys: 4, ..claims.clone() };
+        assert!(fewer.prove_all(keys.clone()).is_err(), "the number is claimed too");
+        let proved = claims.prove_all(keys).expect("are these");
+        assert!(proved.contains(&key(3).address) && !proved.contains(&key(9).address));
+    }
+
+    #[test]
+    fn an_inclusion_proves_its_own_key_only() {
+        let keys: Vec<HeldKey> = (1..6).map(key).collect();
+        let claims = claims(&keys);
+        let of = |byte| HeldKey::inclusion(&keys, &key(byte).address);
+        let (two, five) = (of(2).expect("is there"), of(5).expect("is there"));
+        assert_eq!(of(9), None);
+        let proved = claims.prove_each(vec![two.clone(), five.clone()]).expect("are there");
+        assert_eq!(proved.keys(), [key(2), key(5)]);
+        let another = Inclusion { key: key(9), ..two.clone() };
+        let elsewhere = Inclusion { index: 4, ..two.clone() };
+        let cut = Inclusion { path: two.path[1..].to_vec(), ..two.clone() };
+        for wrong in [another, elsewhere, cut] {
+            assert_eq!(claims.prove_each(vec![two.clone(), wrong]), Err(KeysError));
+        }
+    }
 }

@@ -55,7 +55,7 @@ impl Tour<'_> {
         self.sign_every_type(&address)?;
         self.sign_everything_else(&address)?;
         self.show_a_refusal(&address)?;
-        self.verify_attestation()?;
+        self.verify_attestation(&address)?;
         self.finish(address)
     }
 
@@ -111,8 +111,8 @@ impl Tour<'_> {
         Ok(())
     }
 
-    fn verify_attestation(&mut self) -> Outcome<()> {
-        let shown = self.cli(&["attestation", "show"], None)?;
+    fn verify_attestation(&mut self, address: &str) -> Outcome<()> {
+        let shown = self.cli(&["attestation", "fetch"], None)?;
         let document = self.stack.dir.join("attestation.json");
         std::fs::write(&document, shown.to_string())?;
         let file = &self.stack.file;
@@ -122,7 +122,7 @@ impl Tour<'_> {
             "attestation",
             "verify",
             &path(&document),
-            "--measurements",
+            "--expect",
             &path(&file.measurements),
             "--manifest",
             &path(&file.manifest),
@@ -130,12 +130,14 @@ impl Tour<'_> {
             &path(&file.nsm_root),
             "--nonce",
             nonce,
+            "--address",
+            address,
         ];
         let verified = self.cli(&arguments, None)?;
-        if verified["verified"] != json!(true) || verified["claims_verified"] != json!(true) {
+        if verified["verified"] != json!(true) || verified["policy"] != json!("verified") {
             return Err(format!("the attestation document did not verify: {verified}").into());
         }
-        self.say("An attestation document over a fresh nonce verified: development root, this image, this manifest.");
+        self.say("An attestation document over a fresh nonce verified: development root, this image, this manifest; and that it holds this address.");
         Ok(())
     }
 

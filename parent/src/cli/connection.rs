@@ -62,6 +62,11 @@ impl Connection {
     /// The client these options, or else the stack file, describe.
     pub(super) fn client(&self, stack: &Stack) -> Result<Client, Failure> {
         let url = named("--url", self.url.as_ref().or(stack.url.as_ref()))?;
+        self.client_of(url, stack)
+    }
+
+    /// The client of the appliance at this address.
+    pub(super) fn client_of(&self, url: &str, stack: &Stack) -> Result<Client, Failure> {
         let ca = named("--ca", self.ca.as_ref().or(stack.ca.as_ref()))?;
         let cert = named("--cert", self.cert.as_ref().or(stack.client_cert.as_ref()))?;
         let key = named("--key", self.key.as_ref().or(stack.client_key.as_ref()))?;

@@ -3,6 +3,7 @@
 //! `create` draws its own nonce and prints an address only after it verified the attestation
 //! document over it: a lying parent cannot have funds sent to a key of its own.
 
+use super::client::Client;
 use super::connection::{Connection, Prover, Stack};
 use super::output::{Failure, Report, now_ms, random};
 use super::proof;
@@ -13,7 +14,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use nitro_signer_shared::attestation::{Expectations, TrustAnchor, UnverifiedDocument};
-use nitro_signer_shared::claims::{ClaimSet, KeyClaims};
+use nitro_signer_shared::claims::{ClaimSet, HeldKey, KeyClaims};
 use nitro_signer_shared::manifest::{Manifest, ManifestHash};
 use nitro_signer_shared::message::Origin;
 use nitro_signer_shared::proof::Intent;
@@ -41,7 +42,7 @@ pub(super) enum Key {
 #[command(after_help = "\
 Example:
   nitro-signer key create --label team=treasury --client-key ops.key \\
-    --measurements measurements.json --manifest manifest.cbor \\
+    --expect measurements.json --manifest manifest.cbor \\
     --url https://signer.example:8443 --ca ca.pem --cert me.pem --key me.key")]
 pub(super) struct Create {
     /// What policy may see of the key, fixed for its life; several are possible.
@@ -99,13 +100,21 @@ struct Page {
     more: bool,
 }
 
+/// A key as the parent has it from the enclave.
 #[derive(Deserialize, Serialize)]
-struct Listed {
+pub(super) struct Listed {
     address: Address,
     origin: Origin,
     created: u64,
     creator: String,
     labels: BTreeMap<String, String>,
+}
+
+impl From<Listed> for HeldKey {
+    fn from(listed: Listed) -> Self {
+        let Listed { address, origin, created, labels, creator: _ } = listed;
+        Self { address, origin, created, labels }
+    }
 }
 
 impl Key {
@@ -128,7 +137,7 @@ impl Create {
         // Everything that judges the answer is read before anything is asked.
         let (manifest, manifest_hash) = self.trust.manifest().require(stack)?;
         let mut sets = self.trust.measurements(stack)?.into_iter();
-        let first = sets.next().ok_or_else(|| Failure::usage("--measurements is needed"))?;
+        let first = sets.next().ok_or_else(|| Failure::usage("--expect is needed"))?;
         let expected = sets.fold(Expectations::new(first), Expectations::or_image);
         let judge = Judge {
             expected,
@@ -245,24 +254,29 @@ fn base64(name: &str, text: &str) -> Result<Vec<u8>, Failure> {
     BASE64_STANDARD.decode(text).map_err(|_| Failure::malformed(format!("{name} is not base64")))
 }
 
+/// The keys that the parent says the enclave holds, in order of address.
+pub(super) async fn list(client: &Client) -> Result<Vec<Listed>, Failure> {
+    let mut keys: Vec<Listed> = Vec::new();
+    for _ in 0..MAX_PAGES {
+        let after = keys.last().map(|key| format!("?after={:?}", key.address));
+        let page: Page = client.get(&format!("/v1/keys{}", after.unwrap_or_default())).await?;
+        // Pages that do not move forward would never end.
+        let onward = page.more && !page.keys.is_empty();
+        keys.extend(page.keys);
+        if !keys.is_sorted_by(|a, b| a.address < b.address) {
+            return Err(Failure::mismatch("the keys are not in order of address"));
+        }
+        if !onward {
+            return Ok(keys);
+        }
+    }
+    Err(Failure::mismatch(format!("more than {MAX_PAGES} pages of keys")))
+}
+
 impl List {
     async fn run(self, stack: &Stack) -> Result<Report, Failure> {
         let client = self.connection.client(stack)?;
-        let mut keys: Vec<Listed> = Vec::new();
-        for _ in 0..MAX_PAGES {
-            let after = keys.last().map(|key| format!("?after={:?}", key.address));
-            let page: Page = client.get(&format!("/v1/keys{}", after.unwrap_or_default())).await?;
-            // Pages that do not move forward would never end.
-            let onward = page.more && !page.keys.is_empty();
-            keys.extend(page.keys);
-            if !keys.is_sorted_by(|a, b| a.address < b.address) {
-                return Err(Failure::mismatch("the keys are not in order of address"));
-            }
-            if !onward {
-                return Ok(Self::report(&keys));
-            }
-        }
-        Err(Failure::mismatch(format!("more than {MAX_PAGES} pages of keys")))
+        Ok(Self::report(&list(&client).await?))
     }
 
     fn report(keys: &[Listed]) -> Report {

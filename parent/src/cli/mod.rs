@@ -90,6 +90,7 @@ impl Arguments {
         if let Command::Serve(serve) = self.command {
             return serve.run().map(|()| None);
         }
+        let json = self.json;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|e| Failure::usage(e.to_string()))?;
         let stack = connection::Stack::find(self.stack)?;
@@ -101,7 +102,7 @@ impl Arguments {
                 Command::Vault(vault) => vault.run(&stack).await,
                 Command::Key(key) => key.run(&stack).await,
                 Command::Sign(sign) => sign.run(&stack).await,
-                Command::Attestation(attestation) => attestation.run(&stack).await,
+                Command::Attestation(attestation) => attestation.run(&stack, json).await,
                 Command::Manifest(manifest) => manifest.run(),
                 Command::Policy(policy) => policy.run(),
             };

@@ -3,27 +3,91 @@
 use nitro_signer_shared::attestation::{Finding, Rejection};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
+
+/// The form of a command's output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    /// For people, in colour on a terminal.
+    Text,
+    /// For programs, by stable keys.
+    Json,
+    /// For CI systems, of commands that judge.
+    Junit,
+}
+
+impl Format {
+    /// The form with this name.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        match name {
+            "text" => Some(Self::Text),
+            "json" => Some(Self::Json),
+            "junit" => Some(Self::Junit),
+            _ => None,
+        }
+    }
+}
+
+/// What a line says of its matter, shown as its colour.
+#[derive(Clone, Copy)]
+enum Tone {
+    Plain,
+    Good,
+    Warn,
+    Bad,
+}
+
+impl Tone {
+    /// The terminal's codes around a line (ECMA-48, select graphic rendition).
+    const fn codes(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Plain => ("", ""),
+            Self::Good => ("\x1b[32m", "\x1b[0m"),
+            Self::Warn => ("\x1b[33m", "\x1b[0m"),
+            Self::Bad => ("\x1b[31m", "\x1b[0m"),
+        }
+    }
+}
 
 /// What a command found, for people and for programs.
 #[derive(Default)]
 pub(super) struct Report {
-    text: String,
+    lines: Vec<(Tone, String)>,
     json: Value,
+    junit: Option<String>,
+    format: Option<Format>,
     exit: u8,
 }
 
 impl Report {
     pub(super) const fn new(json: Value) -> Self {
-        Self { text: String::new(), json, exit: 0 }
+        Self { lines: Vec::new(), json, junit: None, format: None, exit: 0 }
     }
 
     /// One line of the text.
-    pub(super) fn line(mut self, line: impl std::fmt::Display) -> Self {
-        // Writing to a String cannot fail.
-        let _ = writeln!(self.text, "{line}");
+    pub(super) fn line(self, line: impl std::fmt::Display) -> Self {
+        self.toned(Tone::Plain, line)
+    }
+
+    /// A line that says that something is as it should be.
+    pub(super) fn good(self, line: impl std::fmt::Display) -> Self {
+        self.toned(Tone::Good, line)
+    }
+
+    /// A line that says what is not known.
+    pub(super) fn warn(self, line: impl std::fmt::Display) -> Self {
+        self.toned(Tone::Warn, line)
+    }
+
+    /// A line that says that something is not as it should be.
+    pub(super) fn bad(self, line: impl std::fmt::Display) -> Self {
+        self.toned(Tone::Bad, line)
+    }
+
+    fn toned(mut self, tone: Tone, line: impl std::fmt::Display) -> Self {
+        self.lines.push((tone, line.to_string()));
         self
     }
 
@@ -38,10 +102,22 @@ impl Report {
         self
     }
 
+    /// As JUnit has it.
+    pub(super) fn junit(mut self, xml: String) -> Self {
+        self.junit = Some(xml);
+        self
+    }
+
+    /// In this form, whatever the global option says.
+    pub(super) fn format(mut self, format: Option<Format>) -> Self {
+        self.format = format.or(self.format);
+        self
+    }
+
     /// The text and the JSON.
     #[cfg(test)]
     pub(super) fn into_parts(self) -> (String, Value) {
-        (self.text, self.json)
+        (self.text(false), self.json)
     }
 
     /// What the process ends with.
@@ -51,13 +127,34 @@ impl Report {
     }
 
     pub(super) fn print(self, json: bool) -> ExitCode {
-        let text = if json { format!("{:#}\n", self.json) } else { self.text };
+        let format = self.format.unwrap_or(if json { Format::Json } else { Format::Text });
+        let text = match (format, &self.junit) {
+            (Format::Junit, Some(xml)) => xml.clone(),
+            (Format::Json | Format::Junit, _) => format!("{:#}\n", self.json),
+            (Format::Text, _) => self.text(in_colour()),
+        };
         match std::io::stdout().write_all(text.as_bytes()) {
             Ok(()) => ExitCode::from(self.exit),
             // Whoever was to read it is gone: that is no success.
             Err(_) => ExitCode::from(1),
         }
     }
+
+    fn text(&self, coloured: bool) -> String {
+        let mut text = String::new();
+        for (tone, line) in &self.lines {
+            let (before, after) = if coloured { tone.codes() } else { ("", "") };
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{before}{line}{after}");
+        }
+        text
+    }
+}
+
+/// Whether standard output is a terminal whose user has not asked for plain text (no-color.org).
+fn in_colour() -> bool {
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    std::io::stdout().is_terminal() && !plain
 }
 
 /// Why a command did not do what it was asked.
@@ -99,9 +196,13 @@ impl Failure {
     }
 
     /// What the process ends with.
-    #[cfg(test)]
     pub(super) const fn exit_code(&self) -> u8 {
         self.exit
+    }
+
+    /// The stable code.
+    pub(super) fn code(&self) -> &str {
+        &self.code
     }
 
     pub(super) fn print(self, json: bool) -> ExitCode {
@@ -129,7 +230,7 @@ impl From<Rejection> for Failure {
 }
 
 /// The exit code of a finding: 3 malformed, 4 chain or signature, 5 time, 6 debug, 1 expectations.
-const fn exit_code(finding: Finding) -> u8 {
+pub(super) const fn exit_code(finding: Finding) -> u8 {
     use Finding::{
         A1, A7, C1, C2, C3, C4, C5, C6, C7, C8, C9, C10, E1, E2, E3, E4, E5, E6, E7, E8, P1, P2,
         P3, P4, P5, P6, P7, P8, P9, P10, P11, S1, S2, T1, T2, T3,

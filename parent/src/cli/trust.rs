@@ -14,9 +14,10 @@ const MAX_FILE: u64 = 65_536;
 #[derive(clap::Args)]
 #[command(next_help_heading = "Trust")]
 pub(super) struct Trust {
-    /// The image's measurements, as nitro-cli prints them; several during an upgrade.
+    /// The measurements of the image that must run, as nitro-cli prints them or as a release has
+    /// them; several during an upgrade.
     #[arg(long, value_name = "FILE")]
-    measurements: Vec<PathBuf>,
+    expect: Vec<PathBuf>,
     #[command(flatten)]
     manifest: ManifestFile,
     /// Another root than Amazon's (PEM), for GovCloud, China or development.
@@ -56,13 +57,13 @@ impl Trust {
 
     /// The measurement sets, of which there must be one.
     pub(super) fn measurements(&self, stack: &Stack) -> Result<Vec<MeasurementSet>, Failure> {
-        let mut paths: Vec<&PathBuf> = self.measurements.iter().collect();
+        let mut paths: Vec<&PathBuf> = self.expect.iter().collect();
         if paths.is_empty() {
             paths.extend(&stack.measurements);
         }
         if paths.is_empty() {
             return Err(Failure::usage(
-                "--measurements is needed: without them a document proves only that it is Amazon's",
+                "--expect is needed: without them a document proves only that it is Amazon's",
             ));
         }
         let read = |path: &PathBuf| {
@@ -76,7 +77,7 @@ impl Trust {
     /// measurements and manifest: with others given, it would make a development root vouch for
     /// production.
     pub(super) fn anchor(&self, stack: &Stack) -> Result<TrustAnchor, Failure> {
-        let all_the_stacks = self.measurements.is_empty() && self.manifest.manifest.is_none();
+        let all_the_stacks = self.expect.is_empty() && self.manifest.manifest.is_none();
         let stacks = stack.nsm_root.as_ref().filter(|_| all_the_stacks);
         match self.root.as_ref().or(stacks) {
             None => Ok(TrustAnchor::aws()),

@@ -19,7 +19,7 @@ async fn each_kind_is_asked_with_a_proof_and_a_false_signature_is_not_printed() 
     // The played enclave answers the same signature to everything.
     let trust = |arguments: &[&str]| {
         let all = stage.with_trust(arguments);
-        let at = all.iter().position(|a| a == "--measurements").unwrap();
+        let at = all.iter().position(|a| a == "--expect").unwrap();
         [&all[..at], &all[at + 2..]].concat()
     };
     let check = async |arguments: &[&str], asked: (&'static str, serde_json::Value)| {

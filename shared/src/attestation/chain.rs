@@ -3,6 +3,7 @@
 //! The list a document brings is used whole and in its order; nothing is searched for, skipped or
 //! fetched. Its first certificate must be the pinned one, and it is the pinned one whose key is used.
 
+use super::cache::{IssuerCache, Path};
 use super::certificate::Certificate;
 use super::document::MAX_CERTIFICATE;
 use super::finding::{Finding, Rejection, require};
@@ -10,6 +11,8 @@ use aws_lc_rs::digest::{SHA256, digest};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 /// Amazon's root for the commercial regions. SHA-256 of its DER:
 /// 641a0321a3e244efe456463195d606317ed7cdcc3c1756e09893f3c68f79bb5b.
@@ -42,19 +45,24 @@ impl TrustKind {
 /// The root that documents are judged by, and certificates that are refused whoever signed them.
 #[derive(Clone)]
 pub struct TrustAnchor {
-    root: Certificate,
+    root: Arc<Certificate>,
     kind: TrustKind,
     denied: BTreeSet<[u8; 32]>,
+    cache: Option<Arc<IssuerCache>>,
 }
 
 impl TrustAnchor {
+    fn new(root: Certificate, kind: TrustKind) -> Self {
+        Self { root: Arc::new(root), kind, denied: BTreeSet::new(), cache: None }
+    }
+
     /// Amazon's root for the commercial regions, compiled in.
     #[must_use]
     pub fn aws() -> Self {
         let root = one_certificate(AWS_ROOT_G1)
             .and_then(|der| usable_root(&der))
             .expect("the compiled-in root is one usable certificate; a test reads it");
-        Self { root, kind: TrustKind::Aws, denied: BTreeSet::new() }
+        Self::new(root, TrustKind::Aws)
     }
 
     /// A root the asker names, in DER. Results under it say [`TrustKind::Custom`].
@@ -69,7 +77,7 @@ impl TrustAnchor {
             .map_err(|reason| Rejection::new(Finding::A7, format!("no usable root: {reason}")))?;
         let kind =
             if root.der() == Self::aws().root.der() { TrustKind::Aws } else { TrustKind::Custom };
-        Ok(Self { root, kind, denied: BTreeSet::new() })
+        Ok(Self::new(root, kind))
     }
 
     /// As [`Self::custom_der`], from PEM text (RFC 7468) with exactly one certificate.
@@ -85,6 +93,28 @@ impl TrustAnchor {
     pub fn deny(mut self, fingerprints: impl IntoIterator<Item = [u8; 32]>) -> Self {
         self.denied.extend(fingerprints);
         self
+    }
+
+    /// Remembers up to `capacity` issuers' certificates whose signatures were verified, for whoever
+    /// verifies many documents: a region's and a zone's certificate then cost one verification for
+    /// their whole life of days. Everything else, their validity at the time of judgement among
+    /// it, is judged for each document. Clones of the anchor share what is remembered; beyond the
+    /// capacity, the one that was not needed for longest is forgotten. Each takes about 2 KiB.
+    #[must_use]
+    pub fn remembering(mut self, capacity: NonZeroUsize) -> Self {
+        self.cache = Some(Arc::new(IssuerCache::new(capacity)));
+        self
+    }
+
+    /// How many certificates are remembered.
+    #[must_use]
+    pub fn remembered(&self) -> usize {
+        self.cache.as_ref().map_or(0, |cache| cache.len())
+    }
+
+    /// Whether a deny-list was given.
+    pub(super) fn has_deny_list(&self) -> bool {
+        !self.denied.is_empty()
     }
 
     /// Whose root it is.
@@ -118,59 +148,81 @@ fn usable_root(der: &[u8]) -> Result<Certificate, Rejection> {
     Ok(root)
 }
 
-/// The leaf of a chain that leads to the anchor: its key may be used.
-pub(super) struct VerifiedLeaf(Certificate);
+/// A chain that leads to the anchor, every signature in it verified. Whether its certificates are
+/// valid at the time of judgement is not known yet.
+pub(super) struct VerifiedChain {
+    issuers: Vec<Arc<Certificate>>,
+    leaf: Certificate,
+    leaf_name: String,
+}
 
-impl VerifiedLeaf {
+impl VerifiedChain {
     /// See [`Certificate::verify_document`].
     pub(super) fn verify_document(&self, signed: &[u8], signature: &[u8]) -> Result<(), Rejection> {
-        self.0.verify_document(signed, signature)
+        self.leaf.verify_document(signed, signature)
+    }
+
+    /// C7: every certificate is valid at this time.
+    pub(super) fn require_valid(&self, at_ms: u64) -> Result<(), Rejection> {
+        let issuers = self.issuers.iter().map(Arc::as_ref);
+        issuers.chain([&self.leaf]).try_for_each(|certificate| certificate.require_valid(at_ms))
     }
 
     /// See [`Certificate::require_timestamp`].
     pub(super) fn require_timestamp(&self, timestamp_ms: u64) -> Result<(), Rejection> {
-        self.0.require_timestamp(timestamp_ms)
+        self.leaf.require_timestamp(timestamp_ms)
     }
 
-    /// See [`Certificate::common_name`].
-    pub(super) fn common_name(&self) -> Result<String, Rejection> {
-        self.0.common_name()
+    /// The leaf's common name.
+    pub(super) fn into_leaf_name(self) -> String {
+        self.leaf_name
     }
 }
 
-/// Judges the chain as of `at_ms`: C1 to C10.
+/// Judges the chain: C1 to C10 but C7, for which see [`VerifiedChain::require_valid`].
 pub(super) fn verify(
     cabundle: &[Vec<u8>],
     leaf: &[u8],
     anchor: &TrustAnchor,
-    at_ms: u64,
-) -> Result<VerifiedLeaf, Rejection> {
+) -> Result<VerifiedChain, Rejection> {
     let pinned = cabundle.first().is_some_and(|first| first == anchor.root.der());
     require(pinned, Finding::C1, || "the chain does not begin with the pinned root".to_owned())?;
     require_distinct(cabundle, leaf)?;
     require_not_denied(cabundle, leaf, anchor)?;
 
-    let mut issuers = vec![anchor.root.clone()];
-    for der in &cabundle[1..] {
-        issuers.push(Certificate::parse(der)?);
+    let paths = Path::of_each(cabundle);
+    let known: Vec<Option<Arc<Certificate>>> =
+        paths.iter().map(|path| anchor.cache.as_ref()?.find(path)).collect();
+    let mut issuers = vec![Arc::clone(&anchor.root)];
+    for (der, known) in cabundle.iter().zip(&known).skip(1) {
+        issuers.push(match known {
+            Some(certificate) => Arc::clone(certificate),
+            None => Arc::new(Certificate::parse(der)?),
+        });
     }
     let leaf = Certificate::parse(leaf)?;
+    let leaf_name = leaf.common_name()?;
 
     for (index, issuer) in issuers.iter().enumerate() {
         issuer.require_issuing(issuers.len() - 1 - index)?;
     }
     leaf.require_signing()?;
-    let subjects = || issuers.iter().skip(1).chain([&leaf]);
+    let subjects = || issuers.iter().skip(1).map(Arc::as_ref).chain([&leaf]);
     for (subject, issuer) in subjects().zip(&issuers) {
         subject.require_issuer(issuer)?;
     }
-    for certificate in issuers.iter().chain([&leaf]) {
-        certificate.require_valid(at_ms)?;
+    let before = known.iter().skip(1).map(Option::is_some).chain([false]);
+    for ((subject, issuer), verified_before) in subjects().zip(&issuers).zip(before) {
+        if !verified_before {
+            subject.require_signature(issuer)?;
+        }
     }
-    for (subject, issuer) in subjects().zip(&issuers) {
-        subject.require_signature(issuer)?;
+    if let Some(cache) = &anchor.cache {
+        // The last issuer is one instance's and signs for a day: it is not worth a place.
+        let lasting = issuers.len() - 1;
+        cache.keep(paths.into_iter().zip(&issuers).take(lasting).skip(1));
     }
-    Ok(VerifiedLeaf(leaf))
+    Ok(VerifiedChain { issuers, leaf, leaf_name })
 }
 
 fn require_distinct(cabundle: &[Vec<u8>], leaf: &[u8]) -> Result<(), Rejection> {

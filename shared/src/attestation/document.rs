@@ -154,11 +154,12 @@ impl UnverifiedDocument {
         anchor: &TrustAnchor,
         at_ms: u64,
     ) -> Result<AuthenticDocument, Rejection> {
-        let leaf =
-            chain::verify(&self.contents.cabundle, &self.contents.certificate, anchor, at_ms)?;
-        leaf.verify_document(&signed_bytes(&self.payload), &self.signature)?;
-        leaf.require_timestamp(self.contents.timestamp_ms)?;
-        Ok(AuthenticDocument::new(self.contents, leaf.common_name()?, anchor.kind(), at_ms))
+        let chain = chain::verify(&self.contents.cabundle, &self.contents.certificate, anchor)?;
+        chain.verify_document(&signed_bytes(&self.payload), &self.signature)?;
+        // Last, so that a failure here says: authentic, but not at this time.
+        chain.require_valid(at_ms)?;
+        chain.require_timestamp(self.contents.timestamp_ms)?;
+        Ok(AuthenticDocument::new(self.contents, chain.into_leaf_name(), anchor, at_ms))
     }
 }
 

@@ -5,7 +5,7 @@
 //! proves no more than "something on Nitro". Each expectation is looked up in the document; what
 //! the document lacks fails.
 
-use super::chain::TrustKind;
+use super::chain::{TrustAnchor, TrustKind};
 use super::document::Contents;
 use super::finding::{Finding, Rejection, require};
 use super::measurements::{MeasurementSet, PinError, insert_pin};
@@ -32,17 +32,19 @@ pub struct AuthenticDocument {
     contents: Contents,
     leaf_name: String,
     trust: TrustKind,
+    deny_list: bool,
     judged_at_ms: u64,
 }
 
 impl AuthenticDocument {
-    pub(super) const fn new(
+    pub(super) fn new(
         contents: Contents,
         leaf_name: String,
-        trust: TrustKind,
+        anchor: &TrustAnchor,
         judged_at_ms: u64,
     ) -> Self {
-        Self { contents, leaf_name, trust, judged_at_ms }
+        let (trust, deny_list) = (anchor.kind(), anchor.has_deny_list());
+        Self { contents, leaf_name, trust, deny_list, judged_at_ms }
     }
 
     /// Whose root vouches for it.
@@ -67,22 +69,45 @@ impl AuthenticDocument {
     /// For an archived document that is its own time, for `authenticate` as for here.
     ///
     /// # Errors
-    /// A rejection T1, T2 or A1 to A8.
+    /// A rejection T1, T2 or A1 to A8: the first, if several rules are broken.
     pub fn check(
         self,
         expected: &Expectations,
         now_ms: u64,
     ) -> Result<VerifiedDocument, Rejection> {
-        expected.require_one_time(self.judged_at_ms, now_ms)?;
-        expected.require_fresh(self.timestamp_ms(), now_ms)?;
-        expected.require_production(&self)?;
-        let matched = expected.matching_set(&self)?.clone();
-        expected.require_pins(&self)?;
-        expected.require_manifest(&self)?;
-        expected.require_bindings(&self)?;
-        self.require_module()?;
-        let not_asked = expected.not_asked(&matched);
-        Ok(VerifiedDocument { document: self, matched, not_asked })
+        self.judge(expected, now_ms).map_err(|refused| refused.first)
+    }
+
+    /// As [`Self::check`], but every rule is judged whatever became of the ones before.
+    pub(super) fn judge(
+        self,
+        expected: &Expectations,
+        now_ms: u64,
+    ) -> Result<VerifiedDocument, Box<Refused>> {
+        let matching = expected.matching_set(&self).cloned();
+        let judged = [
+            expected.require_one_time(self.judged_at_ms, now_ms),
+            expected.require_fresh(self.timestamp_ms(), now_ms),
+            expected.require_production(&self),
+            matching.as_ref().map(|_| ()).map_err(Clone::clone),
+            expected.require_pins(&self),
+            expected.require_nonce(&self),
+            expected.require_bindings(&self),
+            self.require_module(),
+            expected.require_manifest(&self),
+        ];
+        let mut rejections = judged.into_iter().filter_map(Result::err);
+        match (rejections.next(), matching) {
+            (None, Ok(matched)) => {
+                let not_asked = expected.not_asked(&self, Some(&matched));
+                Ok(VerifiedDocument { document: self, matched, not_asked })
+            }
+            (Some(first), _) | (None, Err(first)) => {
+                let not_asked = expected.not_asked(&self, None);
+                let further = rejections.collect();
+                Err(Box::new(Refused { document: self, first, further, not_asked }))
+            }
+        }
     }
 
     /// A6: certificate, module id and PCR4 name one instance.
@@ -106,20 +131,19 @@ impl Deref for AuthenticDocument {
     }
 }
 
+/// An authentic document that is not what was expected.
+pub(super) struct Refused {
+    pub(super) document: AuthenticDocument,
+    pub(super) first: Rejection,
+    pub(super) further: Vec<Rejection>,
+    pub(super) not_asked: Vec<Finding>,
+}
+
 /// A document of an expected enclave that answers what was asked.
 pub struct VerifiedDocument {
     document: AuthenticDocument,
     matched: MeasurementSet,
     not_asked: Vec<Finding>,
-}
-
-/// How a verified document stands to one rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The document keeps it.
-    Passed,
-    /// The asker expected nothing there.
-    NotAsked,
 }
 
 impl VerifiedDocument {
@@ -129,12 +153,10 @@ impl VerifiedDocument {
         &self.matched
     }
 
-    /// Every rule and how the document stands to it.
-    pub fn outcomes(&self) -> impl Iterator<Item = (Finding, Outcome)> {
-        Finding::ALL.iter().map(|finding| {
-            let asked = !self.not_asked.contains(finding);
-            (*finding, if asked { Outcome::Passed } else { Outcome::NotAsked })
-        })
+    /// The rules for which the asker expected nothing; the document keeps all others.
+    #[must_use]
+    pub fn not_asked(&self) -> &[Finding] {
+        &self.not_asked
     }
 }
 
@@ -269,6 +291,14 @@ impl Expectations {
         self.pin(3, pcr::of_role_arn(arn))
     }
 
+    /// The image is signed with this certificate (DER): pins PCR8 (A3).
+    ///
+    /// # Errors
+    /// [`PinError::Conflict`] if PCR8 is pinned to another value.
+    pub fn signing_certificate(self, der: &[u8]) -> Result<Self, PinError> {
+        self.pin(8, pcr::of_signing_certificate(der))
+    }
+
     /// The instance is this one: pins PCR4 (A3).
     ///
     /// # Errors
@@ -341,11 +371,14 @@ impl Expectations {
         })
     }
 
-    fn require_bindings(&self, found: &Contents) -> Result<(), Rejection> {
+    fn require_nonce(&self, found: &Contents) -> Result<(), Rejection> {
         let nonce = self.nonce.as_deref();
         require(nonce.is_none() || found.nonce() == nonce, Finding::A4, || {
             "the nonce is not the asker's".to_owned()
-        })?;
+        })
+    }
+
+    fn require_bindings(&self, found: &Contents) -> Result<(), Rejection> {
         require(self.user_data.holds(found.user_data()), Finding::A5, || {
             "user_data is not the expected".to_owned()
         })?;
@@ -354,20 +387,23 @@ impl Expectations {
         })
     }
 
-    fn not_asked(&self, matched: &MeasurementSet) -> Vec<Finding> {
-        let pinned_with_image = matched.pcrs().keys().any(|index| *index > 2);
+    /// The rules for which nothing was expected.
+    fn not_asked(
+        &self,
+        document: &AuthenticDocument,
+        matched: Option<&MeasurementSet>,
+    ) -> Vec<Finding> {
+        let pinned = |set: &MeasurementSet| set.pcrs().keys().any(|index| *index > 2);
+        let pinned_with_image = matched.map_or_else(|| self.sets.iter().any(pinned), pinned);
         let bound = |binding: &Binding| matches!(binding, Binding::Absent | Binding::Equal(_));
-        let mut not_asked = Vec::new();
-        let mut note = |asked: bool, finding| {
-            if !asked {
-                not_asked.push(finding);
-            }
-        };
-        note(!self.debug_allowed, Finding::A1);
-        note(!self.pins.is_empty() || pinned_with_image, Finding::A3);
-        note(self.nonce.is_some(), Finding::A4);
-        note(bound(&self.user_data) || bound(&self.public_key), Finding::A5);
-        note(self.manifest.is_some(), Finding::A8);
-        not_asked
+        let asked = [
+            (document.deny_list, Finding::C10),
+            (!self.debug_allowed, Finding::A1),
+            (!self.pins.is_empty() || pinned_with_image, Finding::A3),
+            (self.nonce.is_some(), Finding::A4),
+            (bound(&self.user_data) || bound(&self.public_key), Finding::A5),
+            (self.manifest.is_some(), Finding::A8),
+        ];
+        asked.into_iter().filter(|(asked, _)| !asked).map(|(_, finding)| finding).collect()
     }
 }

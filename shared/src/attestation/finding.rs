@@ -132,6 +132,33 @@ findings! {
     A8,
 }
 
+/// The rules in the order in which they are judged. When one is broken, the rules of the groups
+/// before hold and those of the groups behind are not judged; of its own group, the others' outcome
+/// is not known. Only the last group is judged whole whatever is broken in it.
+pub(super) const JUDGED: &[&[Finding]] = {
+    use Finding::{
+        A1, A2, A3, A4, A5, A6, A7, A8, C1, C2, C3, C4, C5, C6, C7, C8, C9, C10, E1, E2, E3, E4,
+        E5, E6, E7, E8, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, S1, S2, T1, T2, T3,
+    };
+    &[
+        &[A7],
+        &[E1],
+        &[E2, E3, E4, E5, E6, E7, E8],
+        &[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11],
+        &[C1],
+        &[C9],
+        &[C10],
+        &[C2, C3, C6],
+        &[C5],
+        &[C4],
+        &[C8],
+        &[S1, S2],
+        &[C7],
+        &[T3],
+        &[T1, T2, A1, A2, A3, A4, A5, A6, A8],
+    ]
+};
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.code())
@@ -185,5 +212,12 @@ mod tests {
         for finding in Finding::ALL {
             assert!(finding.rule().ends_with('.') && !finding.rule().starts_with(' '), "{finding}");
         }
+    }
+
+    #[test]
+    fn every_rule_is_judged_once() {
+        let mut judged: Vec<_> = JUDGED.concat();
+        judged.sort();
+        assert_eq!(judged, Finding::ALL);
     }
 }

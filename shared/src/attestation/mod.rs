@@ -9,6 +9,7 @@
 //! spent. Signatures are verified over the bytes received, never over a re-encoding. Revocation
 //! lists are not read, as AWS advises; a deny-list can be given.
 
+mod cache;
 mod cbor;
 mod certificate;
 mod chain;
@@ -17,6 +18,7 @@ mod expectations;
 mod finding;
 mod measurements;
 pub mod pcr;
+mod verification;
 
 pub use chain::{TrustAnchor, TrustKind};
 pub use document::{
@@ -24,8 +26,9 @@ pub use document::{
     UnverifiedDocument,
 };
 pub use expectations::{
-    AuthenticDocument, DEFAULT_MAX_AGE_MS, DEFAULT_SKEW_MS, Expectations, Outcome, VerifiedDocument,
+    AuthenticDocument, DEFAULT_MAX_AGE_MS, DEFAULT_SKEW_MS, Expectations, VerifiedDocument,
 };
 pub use finding::{Finding, Rejection};
 pub use measurements::{MeasurementSet, MeasurementsError, PinError};
 pub use pcr::Pcr;
+pub use verification::{Outcome, Skipped, Time, Verdict, Verification, verify};

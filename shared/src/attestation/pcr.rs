@@ -2,7 +2,7 @@
 //!
 //! Source: AWS Nitro Enclaves user guide, "Where to get an enclave's measurements".
 
-use aws_lc_rs::digest::{Context, SHA384};
+use aws_lc_rs::digest::{Context, SHA384, digest};
 
 /// A register's value.
 pub type Pcr = [u8; 48];
@@ -34,6 +34,12 @@ pub fn of_role_arn(arn: &str) -> Pcr {
 #[must_use]
 pub fn of_instance_id(id: &str) -> Pcr {
     extend(&ZERO, id.as_bytes())
+}
+
+/// PCR8 of an image that is signed with this certificate (DER): SHA-384 of it, extended into zeros.
+#[must_use]
+pub fn of_signing_certificate(der: &[u8]) -> Pcr {
+    extend(&ZERO, digest(&SHA384, der).as_ref())
 }
 
 #[cfg(test)]
