@@ -318,3 +318,20 @@ pub(super) fn optional_record_type<N: AsRef<str>>(
     let members = members.map(|(name, of)| format!("\"{}\"?: {of}", name.as_ref()));
     format!("{{ {} }}", members.collect::<Vec<_>>().join(", "))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_listed_by_its_members_and_one_without_as_itself() {
+        let listed = |shape: &Shape| {
+            let mut found = Vec::new();
+            shape.list_paths("message", &mut found);
+            found.into_iter().map(|(path, _)| path).collect::<Vec<_>>()
+        };
+        let flag = |name: &str| (name.to_owned(), Shape::Flag);
+        assert_eq!(listed(&Shape::Record(vec![flag("a"), flag("b")])), ["message.a", "message.b"]);
+        assert_eq!(listed(&Shape::Record(Vec::new())), ["message"]);
+    }
+}
