@@ -10,8 +10,9 @@ use const_oid::db::rfc4519::COMMON_NAME;
 use const_oid::db::rfc5280::{ID_CE_BASIC_CONSTRAINTS, ID_CE_EXT_KEY_USAGE, ID_CE_KEY_USAGE};
 use const_oid::db::rfc5912::{ECDSA_WITH_SHA_384, ID_EC_PUBLIC_KEY, SECP_384_R_1};
 use der::asn1::{PrintableStringRef, Utf8StringRef};
-use der::{Decode, Encode, Reader, SliceReader};
+use der::{DateTime, Decode, Encode, Reader, SliceReader};
 use std::collections::BTreeSet;
+use std::time::Duration;
 use x509_cert::Version;
 use x509_cert::certificate::TbsCertificate;
 use x509_cert::ext::Extension;
@@ -120,23 +121,24 @@ impl Certificate {
         })
     }
 
+    /// The last second in which it is valid, in seconds of Unix time.
+    pub(super) const fn not_after_s(&self) -> u64 {
+        self.not_after_s
+    }
+
     /// C7: valid at this time, to the second.
     pub(super) fn require_valid(&self, at_ms: u64) -> Result<(), Rejection> {
         require(self.covers(at_ms), Finding::C7, || {
-            format!(
-                "{} is valid from {} to {}, not at {}",
-                self.label(),
-                self.not_before_s,
-                self.not_after_s,
-                at_ms / 1000
-            )
+            let [from, to, at] = [self.not_before_s, self.not_after_s, at_ms / 1000].map(moment);
+            format!("{} is valid from {from} to {to}, not at {at}", self.label())
         })
     }
 
     /// T3: the document was made inside this certificate's life.
     pub(super) fn require_timestamp(&self, timestamp_ms: u64) -> Result<(), Rejection> {
         require(self.covers(timestamp_ms), Finding::T3, || {
-            format!("the timestamp {timestamp_ms} is outside the leaf certificate's life")
+            let made = moment(timestamp_ms / 1000);
+            format!("the timestamp, {made}, is outside the leaf certificate's life")
         })
     }
 
@@ -251,6 +253,12 @@ where
         format!("extension {oid} is not in DER")
     })?;
     Ok(Some(Marked { critical: found.critical, value }))
+}
+
+/// A time as people write it (RFC 3339), from seconds of Unix time.
+pub(super) fn moment(at_s: u64) -> String {
+    DateTime::from_unix_duration(Duration::from_secs(at_s))
+        .map_or_else(|_| format!("second {at_s} of Unix time"), |time| time.to_string())
 }
 
 /// Seconds of Unix time. Years to 2049 are written as UTCTime (RFC 5280, section 4.1.2.5).

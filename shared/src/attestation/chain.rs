@@ -173,6 +173,12 @@ impl VerifiedChain {
         self.leaf.require_timestamp(timestamp_ms)
     }
 
+    /// The last second in which every certificate is valid, in seconds of Unix time.
+    pub(super) fn valid_until_s(&self) -> u64 {
+        let issuers = self.issuers.iter().map(|issuer| issuer.not_after_s());
+        issuers.fold(self.leaf.not_after_s(), u64::min)
+    }
+
     /// The leaf's common name.
     pub(super) fn into_leaf_name(self) -> String {
         self.leaf_name

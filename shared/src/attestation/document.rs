@@ -159,7 +159,7 @@ impl UnverifiedDocument {
         // Last, so that a failure here says: authentic, but not at this time.
         chain.require_valid(at_ms)?;
         chain.require_timestamp(self.contents.timestamp_ms)?;
-        Ok(AuthenticDocument::new(self.contents, chain.into_leaf_name(), anchor, at_ms))
+        Ok(AuthenticDocument::new(self.contents, chain, anchor, at_ms))
     }
 }
 

@@ -5,7 +5,8 @@
 //! proves no more than "something on Nitro". Each expectation is looked up in the document; what
 //! the document lacks fails.
 
-use super::chain::{TrustAnchor, TrustKind};
+use super::certificate::moment;
+use super::chain::{TrustAnchor, TrustKind, VerifiedChain};
 use super::document::Contents;
 use super::finding::{Finding, Rejection, require};
 use super::measurements::{MeasurementSet, PinError, insert_pin};
@@ -31,6 +32,7 @@ const MANIFEST_PCR: u8 = crate::manifest::MANIFEST_PCR as u8;
 pub struct AuthenticDocument {
     contents: Contents,
     leaf_name: String,
+    valid_until_s: u64,
     trust: TrustKind,
     deny_list: bool,
     judged_at_ms: u64,
@@ -39,12 +41,18 @@ pub struct AuthenticDocument {
 impl AuthenticDocument {
     pub(super) fn new(
         contents: Contents,
-        leaf_name: String,
+        chain: VerifiedChain,
         anchor: &TrustAnchor,
         judged_at_ms: u64,
     ) -> Self {
-        let (trust, deny_list) = (anchor.kind(), anchor.has_deny_list());
-        Self { contents, leaf_name, trust, deny_list, judged_at_ms }
+        Self {
+            contents,
+            valid_until_s: chain.valid_until_s(),
+            leaf_name: chain.into_leaf_name(),
+            trust: anchor.kind(),
+            deny_list: anchor.has_deny_list(),
+            judged_at_ms,
+        }
     }
 
     /// Whose root vouches for it.
@@ -57,6 +65,13 @@ impl AuthenticDocument {
     #[must_use]
     pub const fn judged_at_ms(&self) -> u64 {
         self.judged_at_ms
+    }
+
+    /// The last second in which the chain is valid, in seconds of Unix time: after it the document
+    /// can only be judged as of an earlier time.
+    #[must_use]
+    pub const fn valid_until_s(&self) -> u64 {
+        self.valid_until_s
     }
 
     /// The leaf certificate's common name.
@@ -319,7 +334,8 @@ impl Expectations {
     /// T1: chain and document are judged at one time, give or take what clocks differ by.
     fn require_one_time(&self, judged_at_ms: u64, now_ms: u64) -> Result<(), Rejection> {
         require(judged_at_ms.abs_diff(now_ms) <= self.skew_ms, Finding::T1, || {
-            format!("the chain was judged at {judged_at_ms}, the document at {now_ms}")
+            let [chain, document] = [judged_at_ms, now_ms].map(|ms| moment(ms / 1000));
+            format!("the chain was judged as of {chain}, the document as of {document}")
         })
     }
 
@@ -327,7 +343,8 @@ impl Expectations {
         let earliest = now_ms.saturating_sub(self.max_age_ms);
         let latest = now_ms.saturating_add(self.skew_ms);
         require((earliest..=latest).contains(&timestamp_ms), Finding::T2, || {
-            format!("made at {timestamp_ms}, which is not between {earliest} and {latest}")
+            let [made, from, to] = [timestamp_ms, earliest, latest].map(|ms| moment(ms / 1000));
+            format!("made at {made}, which is not between {from} and {to}")
         })
     }
 

@@ -230,7 +230,8 @@ impl Judged {
                 "judged as of",
                 format_args!("{} ({})", rfc3339(document.judged_at_ms()), self.time.basis()),
             )
-            .field("fresh until", rfc3339(made_ms.saturating_add(self.max_age_ms)));
+            .field("fresh until", rfc3339(made_ms.saturating_add(self.max_age_ms)))
+            .field("certificates until", rfc3339(document.valid_until_s().saturating_mul(1000)));
         if is_debug(document) {
             report = report.bad(
                 "DEBUG MODE: the host reads this enclave's memory. It protects nothing, and which \
