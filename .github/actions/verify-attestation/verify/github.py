@@ -70,7 +70,7 @@ def annotations(verdict):
     for failure in verdict.failures[:SHOWN_ERRORS]:
         title = f"Attestation not verified: {MEANINGS[verdict.exit_code]}"
         title += f" ({plain(failure['code'])})" if failure["code"] else ""
-        yield annotation("error", title, "\n".join(lines(failure["message"]) + lines(failure["remedy"])))
+        yield annotation("error", title, "\n".join(filter(None, lines(failure["message"]) + lines(failure["remedy"]))))
 
 
 def annotation(kind, title, message):
