@@ -37,6 +37,7 @@ PCRS = {"0": "a0" * 48, "1": "a1" * 48, "2": "a2" * 48}
 ZERO = "00" * 48
 ADDRESS = "0x" + "11" * 20
 MANIFEST_HASH = "5e" * 48
+KMS_KEY = "arn:aws:kms:eu-central-1:111122223333:key/mrk-1"
 NOT_VERIFIED = "Attestation not verified"
 
 # --- the runner -------------------------------------------------------------------------------
@@ -187,7 +188,7 @@ def report(exit_code=0, **changes):
         },
         "policy": "verified",
         "manifest_hash": MANIFEST_HASH,
-        "claims": None,
+        "claims": {"wrapping_keys": [KMS_KEY], "vault": "main"},
         "addresses": [{"address": ADDRESS, "origin": "generated", "created": "2026-11-01T00:00:00Z", "labels": {}}],
         "checks": checks,
     }
@@ -274,7 +275,7 @@ def contradictions():
         ("broken JSON", report()[:-1], "is not JSON"),
         ("two reports", report() * 2, "is not JSON"),
         ("a duplicate key", report()[:-1] + b', "verified": true}', "is not JSON"),
-        ("NaN", report().replace(b'"claims": null', b'"claims": NaN'), "is not JSON"),
+        ("NaN", report(further=float("nan")), "is not JSON"),
         ("no UTF-8", b'{"\xff": 1}', "is not JSON"),
         ("deep nesting", b"[" * 1_000_000, "is not JSON"),
         ("an array", b"[" + report() + b"]", "form known here"),
@@ -304,7 +305,7 @@ def contradictions():
         ("the address is missing", report(addresses=[]), "address that was asked for"),
     ]
     table += [(f"no {name}", json.dumps({k: v for k, v in whole.items() if k != name}).encode(), "form known here")
-              for name in whole if name != "claims"]
+              for name in whole]
     for what, printed, says in table:
         yield Case(f"exit code 0, {what}", StandIn(0, printed), 3, says, reports=False)
     yield Case("exit code 1, verified: true", StandIn(1, report(1, verified=True)), 3, "verified: true", reports=False)
@@ -327,16 +328,17 @@ def answers():
     yield Case("a root of one's own", said(0, trust_anchor="custom"), 0, "not at Amazon's", {"root": "root.pem"})
     yield Case("another time", said(0, time_basis="given"), 0, "running now", {"at": "2026-11-22T08:00:00Z"})
     yield Case("the document's time", said(0, time_basis="document"), 0, "running now", {"at": "document"})
-    bare = said(0, policy="not_verified", manifest_hash=None, addresses=[])
+    bare = said(0, policy="not_verified", manifest_hash=None, claims=None, addresses=[])
     alone = {"manifest": None, "without-manifest": "true", "address": None}
     yield Case("no manifest", bare, 0, "anybody's manifest", alone)
-    plain = said(0, policy="not_asked", manifest_hash=None, addresses=[])
+    plain = said(0, policy="not_asked", manifest_hash=None, claims=None, addresses=[])
     yield Case("a document of somebody else", plain, 0, "anybody's manifest", {"manifest": None, "address": None})
     zeros = dict.fromkeys(PCRS, ZERO)
     debug = said(0, matched=matched(**zeros), document=document(pcrs=zeros))
     yield Case("debug mode allowed", debug, 0, "It protects nothing.", {"allow-debug": "true"})
     letters = said(0, addresses=[{"address": "0x" + "aB" * 20, "origin": "imported"}])
     yield Case("an address in other letters", letters, 0, "PCR0", {"address": "0x" + "Ab" * 20 + "\n"})
+    yield Case("no claims", said(0, claims=None), 0, "PCR0")
     yield Case("a member nobody knows", said(0, further=HOSTILE), 0, "PCR0")
 
     failure = {"code": HOSTILE, "message": HOSTILE, "remedy": HOSTILE}
@@ -348,7 +350,8 @@ def answers():
     words = matched() | {"version": HOSTILE, "builder": HOSTILE}
     checks = [check | {"outcome": "passed"}]
     held = [{"address": ADDRESS, "origin": HOSTILE}, {"address": HOSTILE, "origin": None}]
-    named = {"matched": words, "document": document(module_id=HOSTILE), "judged_at": HOSTILE}
+    claims = {"wrapping_keys": [HOSTILE]}
+    named = {"claims": claims, "matched": words, "document": document(module_id=HOSTILE), "judged_at": HOSTILE}
     trusted = said(0, checks=checks, addresses=held, **named)
     yield Case("hostile words in a success", trusted, 0, "set-output")
     many = [failure | {"message": LONG}] * 400

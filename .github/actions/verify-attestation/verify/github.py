@@ -18,6 +18,10 @@ SHOWN_LINES = 20
 SHOWN_ROWS = 100
 SHOWN_ERRORS = 10
 
+NOT_ALONE = """It does not show that nobody else can sign for these addresses: whoever may change the
+KMS key's policy can open the same vault, and of a key that is not generated a copy may exist.
+"""
+
 
 def publish(verdict, env):
     """Writes everything; `verified` last, when nothing else can fail."""
@@ -124,15 +128,24 @@ def summary(verdict):
 def proved(report):
     rows = [("Image", text(image(report)))]
     rows += [(f"PCR{text(index)}", code(value)) for index, value in report["matched"]["pcrs"].items()]
+    rows += policy(report)
     rows += [
-        ("Manifest", code(report["manifest_hash"]) if report["policy"] == "verified" else "policy: NOT VERIFIED"),
         ("Enclave", code(report["document"]["module_id"])),
         ("Root", "Amazon's" if report["trust_anchor"] == "aws" else "one of your own"),
         ("Judged as of", f"{code(report['judged_at'])} ({text(report['time_basis'])})"),
     ]
     rows += [("Holds the key of", f"{code(held['address'])} {text(held['origin'])}") for held in report["addresses"]]
     warned = [f"> **{title}.** {sentence}\n" for title, sentence in cautions(report)]
-    return ["### Attestation verified\n", *warned, table(("Proved", ""), rows)]
+    limit = [NOT_ALONE] if report["addresses"] else []
+    return ["### Attestation verified\n", *warned, table(("Proved", ""), rows), *limit]
+
+
+def policy(report):
+    """The manifest and the KMS key, which are proved together or not at all."""
+    if report["policy"] != "verified":
+        return [("Manifest", "policy: NOT VERIFIED")]
+    keys = report["claims"]["wrapping_keys"] if report["claims"] else []
+    return [("Manifest", code(report["manifest_hash"])), *(("KMS key", code(key)) for key in keys)]
 
 
 def failed(verdict):

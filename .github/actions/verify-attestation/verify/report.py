@@ -31,6 +31,7 @@ REPORT = {
     "document": ({"module_id": str, "timestamp": Anything, "pcrs": Texts}, None),
     "policy": str,
     "manifest_hash": (str, None),
+    "claims": ({"wrapping_keys": [str]}, None),
     "addresses": [{"address": str, "origin": Anything}],
     "checks": [{"id": str, "outcome": str, "rule": str, "reason": (str, None)}],
 }
