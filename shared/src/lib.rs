@@ -8,6 +8,7 @@ pub mod attestation;
 mod bounded;
 pub mod claims;
 pub mod cms;
+pub mod eif;
 pub mod frame;
 pub mod json;
 pub mod key_policy;
