@@ -18,3 +18,4 @@ pub mod message;
 pub mod proof;
 pub mod refusal;
 pub mod secret;
+pub mod utc;

@@ -1,8 +1,7 @@
 //! Enclave Image Files: what an image measures to, without nitro-cli and without an AWS account.
 //!
 //! An image is read once, from front to back, and hashed as it passes: however large it is, no
-//! more than [`BUFFER`] bytes of kernel and ramdisks are in memory. Measurements come only of a
-//! whole file in which every length, the checksum and, if there is one, the signature hold.
+//! more than 64 KiB of kernel and ramdisks are in memory. Measurements come only of a whole file in which every length, the checksum and, if there is one, the signature hold.
 //!
 //! Source: "Enclave Image File (EIF) Specification" of 21 June 2024, in the crate
 //! aws-nitro-enclaves-image-format 0.6, and what that crate writes, which is what nitro-cli
