@@ -3,14 +3,17 @@
 //! A set is matched whole: PCR0 of one image never goes with PCR1 of another. A register of zeros
 //! measures nothing, so it is no pin, except where somebody asks for debug mode by name.
 
+mod file;
+
+pub use file::{
+    ImageMeasurements, MAX_FILE as MAX_MEASUREMENTS_FILE, MAX_IMAGES, MeasurementsFile, NotCurrent,
+};
+
 use super::pcr::{self, PCR_COUNT, Pcr};
-use serde::de::{Error as _, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use crate::json::{FieldError, Object};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// The longest measurements file, in bytes: 23 registers at 112 bytes each, twice over.
-const MAX_FILE: usize = 8_192;
 /// As nitro-cli writes it: Rust's `Debug` of its hasher.
 const HASH_ALGORITHM: &str = "Sha384 { ... }";
 
@@ -30,14 +33,26 @@ pub enum PinError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs)]
 pub enum MeasurementsError {
-    #[error("{0} bytes; measurements have at most {MAX_FILE}")]
+    #[error("{0} bytes; a file of measurements has at most {MAX_MEASUREMENTS_FILE}")]
     TooLarge(usize),
-    #[error("not measurements as nitro-cli prints them: {0}")]
+    #[error("not measurements: {0}")]
     Format(String),
     #[error("PCR{0} is missing")]
     Missing(u8),
+    #[error("{0} images; a file has 1 to {MAX_IMAGES}")]
+    Count(usize),
+    #[error("images {0} and {1} (from 0) are the same: what one pins, the other does")]
+    Same(usize, usize),
+    #[error("nitro-cli says that the image's {0} is wrong: it would not start")]
+    Unsound(&'static str),
     #[error(transparent)]
     Pin(#[from] PinError),
+}
+
+impl From<FieldError> for MeasurementsError {
+    fn from(error: FieldError) -> Self {
+        Self::Format(error.0)
+    }
 }
 
 /// One image's measurements: PCR0, PCR1 and PCR2, and whatever else is pinned with them.
@@ -84,19 +99,44 @@ impl MeasurementSet {
         (0..3).any(|index| self.pcrs.get(&index).is_none_or(|value| *value == pcr::ZERO))
     }
 
-    /// Reads measurements as `nitro-cli build-enclave` prints them: PCR0, PCR1, PCR2, and others
-    /// that are there. Digits of either case.
+    /// Reads measurements as `nitro-cli` prints them: PCR0, PCR1, PCR2, and others that are there.
+    /// Digits of either case. A file of ours, which can also say until when and whether an image
+    /// is to be trusted, is a [`MeasurementsFile`].
     ///
     /// # Errors
     /// [`MeasurementsError`] for anything else: a key twice or unknown, a register missing, empty,
     /// of another length, or zero.
     pub fn from_json(json: &[u8]) -> Result<Self, MeasurementsError> {
-        if json.len() > MAX_FILE {
-            return Err(MeasurementsError::TooLarge(json.len()));
+        file::nitro_cli(file::object(json)?).map(|image| image.set)
+    }
+
+    /// Writes the measurements as `nitro-cli build-enclave` does.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let file = BTreeMap::from([("Measurements", self.registers())]);
+        serde_json::to_string_pretty(&file).expect("maps of strings always encode")
+    }
+
+    /// The inner object: `HashAlgorithm`, and each register in hex.
+    fn registers(&self) -> BTreeMap<String, String> {
+        let mut registers = BTreeMap::from([("HashAlgorithm".to_owned(), HASH_ALGORITHM.into())]);
+        registers.extend(self.pcrs.iter().map(|(i, pcr)| (format!("PCR{i}"), hex::encode(pcr))));
+        registers
+    }
+
+    /// Reads the inner object.
+    fn from_registers(mut registers: Object) -> Result<Self, MeasurementsError> {
+        if registers.require("HashAlgorithm")?.string("HashAlgorithm")? != HASH_ALGORITHM {
+            let message = format!("HashAlgorithm is not {HASH_ALGORITHM:?}");
+            return Err(MeasurementsError::Format(message));
         }
-        let file: File = serde_json::from_slice(json)
-            .map_err(|error| MeasurementsError::Format(error.to_string()))?;
-        let Registers(mut pcrs) = file.measurements;
+        let mut pcrs = BTreeMap::new();
+        for (name, value) in registers.into_fields() {
+            let index = register_index(&name).ok_or_else(|| {
+                MeasurementsError::Format("a register that nitro-cli does not print".to_owned())
+            })?;
+            pcrs.insert(index, sha384(value.string(&name)?, &name)?);
+        }
         let mut mandatory = |index| pcrs.remove(&index).ok_or(MeasurementsError::Missing(index));
         let mut set = Self::new(mandatory(0)?, mandatory(1)?, mandatory(2)?)?;
         for (index, value) in pcrs {
@@ -105,13 +145,9 @@ impl MeasurementSet {
         Ok(set)
     }
 
-    /// Writes the measurements as [`Self::from_json`] reads them.
-    #[must_use]
-    pub fn to_json(&self) -> String {
-        let mut registers = BTreeMap::from([("HashAlgorithm".to_owned(), HASH_ALGORITHM.into())]);
-        registers.extend(self.pcrs.iter().map(|(i, pcr)| (format!("PCR{i}"), hex::encode(pcr))));
-        let file = BTreeMap::from([("Measurements", registers)]);
-        serde_json::to_string_pretty(&file).expect("maps of strings always encode")
+    /// Whether whatever the other set pins, this one does.
+    fn contains(&self, other: &Self) -> bool {
+        other.pcrs.iter().all(|(index, value)| self.pcrs.get(index) == Some(value))
     }
 }
 
@@ -140,63 +176,16 @@ pub(super) fn insert_pin(
     }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    #[serde(rename = "Measurements")]
-    measurements: Registers,
-}
-
-/// The inner map. Read by hand because its keys are numbered and none may occur twice.
-struct Registers(BTreeMap<u8, Pcr>);
-
-impl<'de> Deserialize<'de> for Registers {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(RegistersVisitor)
-    }
-}
-
-struct RegistersVisitor;
-
-impl<'de> Visitor<'de> for RegistersVisitor {
-    type Value = Registers;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object with HashAlgorithm and PCR0, PCR1, PCR2")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Registers, A::Error> {
-        let mut algorithm = false;
-        let mut pcrs = BTreeMap::new();
-        while let Some((key, value)) = map.next_entry::<String, String>()? {
-            let repeated = if key == "HashAlgorithm" {
-                if value != HASH_ALGORITHM {
-                    return Err(A::Error::custom("HashAlgorithm is not \"Sha384 { ... }\""));
-                }
-                std::mem::replace(&mut algorithm, true)
-            } else {
-                let index = register_index(&key)
-                    .ok_or_else(|| A::Error::custom("a key that nitro-cli does not print"))?;
-                let value = register_value(&value)
-                    .ok_or_else(|| A::Error::custom(format!("{key} is not 96 hex digits")))?;
-                pcrs.insert(index, value).is_some()
-            };
-            if repeated {
-                return Err(A::Error::custom(format!("{key} occurs twice")));
-            }
-        }
-        if algorithm { Ok(Registers(pcrs)) } else { Err(A::Error::missing_field("HashAlgorithm")) }
-    }
-}
-
 /// The registers with a meaning: image, role, instance, signer, and the enclave's own.
 fn register_index(key: &str) -> Option<u8> {
     (0..=4).chain([8]).chain(16..PCR_COUNT).find(|index| key == format!("PCR{index}"))
 }
 
-fn register_value(digits: &str) -> Option<Pcr> {
-    let mut value = pcr::ZERO;
-    hex::decode_to_slice(digits, &mut value).ok().map(|()| value)
+/// 48 bytes in hex, digits of either case.
+fn sha384(digits: String, name: &str) -> Result<[u8; 48], FieldError> {
+    let mut value = [0; 48];
+    let decoded = hex::decode_to_slice(digits, &mut value);
+    decoded.map(|()| value).map_err(|_| FieldError(format!("{name} is not 96 hex digits")))
 }
 
 #[cfg(test)]
@@ -255,9 +244,10 @@ mod tests {
         assert!(matches!(check(&good(), r#""HashAlgorithm": "Sha256""#), Err(Format(_))));
         let twice = format!("{ALGORITHM}, {ALGORITHM}");
         assert!(matches!(check(&good(), &twice), Err(Format(_))));
-        let long = vec![b' '; MAX_FILE + 1];
-        assert_eq!(MeasurementSet::from_json(&long), Err(TooLarge(MAX_FILE + 1)));
-        let unknown = format!(r#"{{"Measurements": {{{ALGORITHM}}}, "Other": 1}}"#);
+        let long = vec![b' '; MAX_MEASUREMENTS_FILE + 1];
+        assert_eq!(MeasurementSet::from_json(&long), Err(TooLarge(MAX_MEASUREMENTS_FILE + 1)));
+        let known = MeasurementSet::new([1; 48], [2; 48], [3; 48]).expect("not zero").to_json();
+        let unknown = known.replacen('{', r#"{"Other": 1, "#, 1);
         assert!(matches!(MeasurementSet::from_json(unknown.as_bytes()), Err(Format(_))));
     }
 

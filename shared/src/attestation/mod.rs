@@ -29,6 +29,9 @@ pub use expectations::{
     AuthenticDocument, DEFAULT_MAX_AGE_MS, DEFAULT_SKEW_MS, Expectations, VerifiedDocument,
 };
 pub use finding::{Finding, Rejection};
-pub use measurements::{MeasurementSet, MeasurementsError, PinError};
+pub use measurements::{
+    ImageMeasurements, MAX_IMAGES, MAX_MEASUREMENTS_FILE, MeasurementSet, MeasurementsError,
+    MeasurementsFile, NotCurrent, PinError,
+};
 pub use pcr::Pcr;
 pub use verification::{Outcome, Skipped, Time, Verdict, Verification, verify};

@@ -19,9 +19,14 @@ pub fn extend(value: &Pcr, data: &[u8]) -> Pcr {
     let mut context = Context::new(&SHA384);
     context.update(value);
     context.update(data);
-    let mut extended = ZERO;
-    extended.copy_from_slice(context.finish().as_ref());
-    extended
+    finish(context)
+}
+
+/// The digest of a SHA-384 in progress.
+pub(crate) fn finish(context: Context) -> Pcr {
+    let mut value = ZERO;
+    value.copy_from_slice(context.finish().as_ref());
+    value
 }
 
 /// PCR3 of an enclave on an instance with this IAM role: the role's ARN, extended into zeros.
@@ -36,7 +41,8 @@ pub fn of_instance_id(id: &str) -> Pcr {
     extend(&ZERO, id.as_bytes())
 }
 
-/// PCR8 of an image that is signed with this certificate (DER): SHA-384 of it, extended into zeros.
+/// PCR8 of an enclave whose image this certificate (DER) signed: the certificate's SHA-384,
+/// extended into zeros. An image that is not signed leaves PCR8 zero.
 #[must_use]
 pub fn of_signing_certificate(der: &[u8]) -> Pcr {
     extend(&ZERO, digest(&SHA384, der).as_ref())
@@ -52,6 +58,15 @@ mod tests {
         assert_eq!(
             hex::encode(of_instance_id("i-078824548edcf6519")),
             "8a4d049b4193ab1554c7c63e9ec581b481fd80c8c2b643f65a4fb0eb2fafeb574bd5e7b04f2e9212ff15729129330a47"
+        );
+    }
+
+    /// By Python's hashlib. Images signed with real certificates are in the tests of `eif`.
+    #[test]
+    fn pcr8_is_the_certificates_hash_extended_into_zeros() {
+        assert_eq!(
+            hex::encode(of_signing_certificate(b"a certificate")),
+            "546756e5378301533ea5633e4b3197db07321778872e8ef0734574e771d7284678de0215f0d3a59ada5057048793e0b2"
         );
     }
 }
