@@ -850,6 +850,7 @@ fn a_declared_type_has_one_text() {
     check("A(A a)", "contains itself");
     check("A(uint a)", "write uint256");
     check(&"A".repeat(MAX_TYPED_DATA + 1), "longer than 262144 bytes");
+    check(&"A".repeat(MAX_TYPED_DATA), "is not of the form");
 }
 
 #[test]

@@ -136,9 +136,7 @@ impl Create {
     async fn run(self, stack: &Stack) -> Result<Report, Failure> {
         // Everything that judges the answer is read before anything is asked.
         let (manifest, manifest_hash) = self.trust.manifest().require(stack)?;
-        let mut sets = self.trust.measurements(stack)?.into_iter();
-        let first = sets.next().ok_or_else(|| Failure::usage("--expect is needed"))?;
-        let expected = sets.fold(Expectations::new(first), Expectations::or_image);
+        let expected = self.trust.expectations(stack)?;
         let judge = Judge {
             expected,
             anchor: self.trust.anchor(stack)?,

@@ -4,7 +4,7 @@
 use super::connection::Stack;
 use super::output::{Failure, read_input};
 use crate::serve::load_manifest;
-use nitro_signer_shared::attestation::{MeasurementSet, TrustAnchor};
+use nitro_signer_shared::attestation::{Expectations, MeasurementsFile, TrustAnchor};
 use nitro_signer_shared::manifest::{Manifest, ManifestHash};
 use std::path::PathBuf;
 
@@ -55,22 +55,24 @@ impl Trust {
         &self.manifest
     }
 
-    /// The measurement sets, of which there must be one.
-    pub(super) fn measurements(&self, stack: &Stack) -> Result<Vec<MeasurementSet>, Failure> {
+    /// An enclave of one of the images that are named, of which there must be one.
+    pub(super) fn expectations(&self, stack: &Stack) -> Result<Expectations, Failure> {
         let mut paths: Vec<&PathBuf> = self.expect.iter().collect();
         if paths.is_empty() {
             paths.extend(&stack.measurements);
         }
-        if paths.is_empty() {
-            return Err(Failure::usage(
-                "--expect is needed: without them a document proves only that it is Amazon's",
-            ));
-        }
-        let read = |path: &PathBuf| {
-            MeasurementSet::from_json(&read_input(path, MAX_FILE)?)
+        let read = |path: &&PathBuf| {
+            MeasurementsFile::from_json(&read_input(path, MAX_FILE)?)
                 .map_err(|e| Failure::usage(format!("{}: {e}", path.display())))
         };
-        paths.into_iter().map(read).collect()
+        let files: Vec<MeasurementsFile> = paths.iter().map(read).collect::<Result<_, _>>()?;
+        let (first, others) = files.split_first().ok_or_else(|| {
+            Failure::usage(
+                "--expect is needed: without measurements a document proves only that it is Amazon's",
+            )
+        })?;
+        let images = others.iter().flat_map(|file| file.images().iter().cloned());
+        Ok(images.fold(Expectations::of_file(first), Expectations::or_image))
     }
 
     /// Amazon's root, unless another one is named. A stack's own root judges only by that stack's

@@ -4,15 +4,15 @@
 //! byte of what was received. Signatures are verified over a slice of the received bytes.
 
 use super::finding::{Finding, Rejection, require};
+use crate::utc;
 use aws_lc_rs::signature::{ECDSA_P384_SHA384_ASN1, ECDSA_P384_SHA384_FIXED, UnparsedPublicKey};
 use const_oid::ObjectIdentifier;
 use const_oid::db::rfc4519::COMMON_NAME;
 use const_oid::db::rfc5280::{ID_CE_BASIC_CONSTRAINTS, ID_CE_EXT_KEY_USAGE, ID_CE_KEY_USAGE};
 use const_oid::db::rfc5912::{ECDSA_WITH_SHA_384, ID_EC_PUBLIC_KEY, SECP_384_R_1};
 use der::asn1::{PrintableStringRef, Utf8StringRef};
-use der::{DateTime, Decode, Encode, Reader, SliceReader};
+use der::{Decode, Encode, Reader, SliceReader};
 use std::collections::BTreeSet;
-use std::time::Duration;
 use x509_cert::Version;
 use x509_cert::certificate::TbsCertificate;
 use x509_cert::ext::Extension;
@@ -129,7 +129,8 @@ impl Certificate {
     /// C7: valid at this time, to the second.
     pub(super) fn require_valid(&self, at_ms: u64) -> Result<(), Rejection> {
         require(self.covers(at_ms), Finding::C7, || {
-            let [from, to, at] = [self.not_before_s, self.not_after_s, at_ms / 1000].map(moment);
+            let [from, to, at] =
+                [self.not_before_s * 1000, self.not_after_s * 1000, at_ms].map(utc::format_ms);
             format!("{} is valid from {from} to {to}, not at {at}", self.label())
         })
     }
@@ -137,7 +138,7 @@ impl Certificate {
     /// T3: the document was made inside this certificate's life.
     pub(super) fn require_timestamp(&self, timestamp_ms: u64) -> Result<(), Rejection> {
         require(self.covers(timestamp_ms), Finding::T3, || {
-            let made = moment(timestamp_ms / 1000);
+            let made = utc::format_ms(timestamp_ms);
             format!("the timestamp, {made}, is outside the leaf certificate's life")
         })
     }
@@ -253,12 +254,6 @@ where
         format!("extension {oid} is not in DER")
     })?;
     Ok(Some(Marked { critical: found.critical, value }))
-}
-
-/// A time as people write it (RFC 3339), from seconds of Unix time.
-pub(super) fn moment(at_s: u64) -> String {
-    DateTime::from_unix_duration(Duration::from_secs(at_s))
-        .map_or_else(|_| format!("second {at_s} of Unix time"), |time| time.to_string())
 }
 
 /// Seconds of Unix time. Years to 2049 are written as UTCTime (RFC 5280, section 4.1.2.5).

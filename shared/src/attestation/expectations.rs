@@ -5,13 +5,13 @@
 //! proves no more than "something on Nitro". Each expectation is looked up in the document; what
 //! the document lacks fails.
 
-use super::certificate::moment;
 use super::chain::{TrustAnchor, TrustKind, VerifiedChain};
 use super::document::Contents;
 use super::finding::{Finding, Rejection, require};
-use super::measurements::{MeasurementSet, PinError, insert_pin};
+use super::measurements::{ImageMeasurements, MeasurementsFile, PinError, insert_pin};
 use super::pcr::{self, Pcr};
 use crate::manifest::ManifestHash;
+use crate::utc;
 use std::collections::BTreeMap;
 use std::ops::Deref;
 
@@ -99,7 +99,7 @@ impl AuthenticDocument {
         expected: &Expectations,
         now_ms: u64,
     ) -> Result<VerifiedDocument, Box<Refused>> {
-        let matching = expected.matching_set(&self).cloned();
+        let matching = expected.matching_image(&self, now_ms).cloned();
         let judged = [
             expected.require_one_time(self.judged_at_ms, now_ms),
             expected.require_fresh(self.timestamp_ms(), now_ms),
@@ -157,14 +157,14 @@ pub(super) struct Refused {
 /// A document of an expected enclave that answers what was asked.
 pub struct VerifiedDocument {
     document: AuthenticDocument,
-    matched: MeasurementSet,
+    matched: ImageMeasurements,
     not_asked: Vec<Finding>,
 }
 
 impl VerifiedDocument {
-    /// The measurement set that matched.
+    /// The image that matched.
     #[must_use]
-    pub const fn matched(&self) -> &MeasurementSet {
+    pub const fn matched(&self) -> &ImageMeasurements {
         &self.matched
     }
 
@@ -205,7 +205,7 @@ impl Binding {
 /// What the asker expects.
 #[derive(Clone)]
 pub struct Expectations {
-    sets: Vec<MeasurementSet>,
+    images: Vec<ImageMeasurements>,
     pins: BTreeMap<u8, Pcr>,
     manifest: Option<ManifestHash>,
     nonce: Option<Vec<u8>>,
@@ -219,9 +219,9 @@ pub struct Expectations {
 impl Expectations {
     /// An enclave of this image, at most [`DEFAULT_MAX_AGE_MS`] ago.
     #[must_use]
-    pub fn new(image: MeasurementSet) -> Self {
+    pub fn new(image: impl Into<ImageMeasurements>) -> Self {
         Self {
-            sets: vec![image],
+            images: vec![image.into()],
             pins: BTreeMap::new(),
             manifest: None,
             nonce: None,
@@ -235,9 +235,18 @@ impl Expectations {
 
     /// Or of this image, as during an upgrade.
     #[must_use]
-    pub fn or_image(mut self, image: MeasurementSet) -> Self {
-        self.sets.push(image);
+    pub fn or_image(mut self, image: impl Into<ImageMeasurements>) -> Self {
+        self.images.push(image.into());
         self
+    }
+
+    /// An enclave of one of the images in this file, none of which may be revoked or over at the
+    /// time of judgement.
+    #[must_use]
+    pub fn of_file(file: &MeasurementsFile) -> Self {
+        let (first, others) =
+            file.images().split_first().expect("a file of measurements has an image");
+        others.iter().cloned().fold(Self::new(first.clone()), Self::or_image)
     }
 
     /// PCR16 is this manifest's (A8).
@@ -291,7 +300,7 @@ impl Expectations {
     }
 
     /// Takes an enclave in debug mode too, which the host can read (A1). It still has to match a
-    /// set, for example [`MeasurementSet::debug_mode`].
+    /// set, for example [`MeasurementSet::debug_mode`](super::MeasurementSet::debug_mode).
     #[must_use]
     pub const fn allow_debug(mut self) -> Self {
         self.debug_allowed = true;
@@ -334,7 +343,7 @@ impl Expectations {
     /// T1: chain and document are judged at one time, give or take what clocks differ by.
     fn require_one_time(&self, judged_at_ms: u64, now_ms: u64) -> Result<(), Rejection> {
         require(judged_at_ms.abs_diff(now_ms) <= self.skew_ms, Finding::T1, || {
-            let [chain, document] = [judged_at_ms, now_ms].map(|ms| moment(ms / 1000));
+            let [chain, document] = [judged_at_ms, now_ms].map(utc::format_ms);
             format!("the chain was judged as of {chain}, the document as of {document}")
         })
     }
@@ -343,7 +352,7 @@ impl Expectations {
         let earliest = now_ms.saturating_sub(self.max_age_ms);
         let latest = now_ms.saturating_add(self.skew_ms);
         require((earliest..=latest).contains(&timestamp_ms), Finding::T2, || {
-            let [made, from, to] = [timestamp_ms, earliest, latest].map(|ms| moment(ms / 1000));
+            let [made, from, to] = [timestamp_ms, earliest, latest].map(utc::format_ms);
             format!("made at {made}, which is not between {from} and {to}")
         })
     }
@@ -355,16 +364,26 @@ impl Expectations {
         })
     }
 
-    /// A2 and A3: the first set that matches whole. If PCR0, PCR1 and PCR2 of a set match and
-    /// another of its registers does not, the finding is that register's.
-    fn matching_set(&self, found: &Contents) -> Result<&MeasurementSet, Rejection> {
+    /// A2 and A3: the first image that matches whole and is to be trusted at `now_ms`. If PCR0,
+    /// PCR1 and PCR2 of an image match and another of its registers does not, the finding is that
+    /// register's.
+    fn matching_image(
+        &self,
+        found: &Contents,
+        now_ms: u64,
+    ) -> Result<&ImageMeasurements, Rejection> {
         let mut farthest = 0;
-        for set in &self.sets {
+        let mut not_current = None;
+        for image in &self.images {
             let differs = |(index, value): &(&u8, &Pcr)| found.pcr(**index) != Some(*value);
-            match set.pcrs().iter().find(differs) {
-                None => return Ok(set),
-                Some((index, _)) => farthest = farthest.max(*index),
+            match (image.set.pcrs().iter().find(differs), image.require_current(now_ms)) {
+                (None, Ok(())) => return Ok(image),
+                (None, Err(reason)) => not_current = Some(reason),
+                (Some((index, _)), _) => farthest = farthest.max(*index),
             }
+        }
+        if let Some(reason) = not_current {
+            return Err(Rejection::new(Finding::A2, reason.to_string()));
         }
         let finding = if farthest < 3 { Finding::A2 } else { Finding::A3 };
         Err(Rejection::new(finding, format!("PCR{farthest} is not the expected image's")))
@@ -408,10 +427,10 @@ impl Expectations {
     fn not_asked(
         &self,
         document: &AuthenticDocument,
-        matched: Option<&MeasurementSet>,
+        matched: Option<&ImageMeasurements>,
     ) -> Vec<Finding> {
-        let pinned = |set: &MeasurementSet| set.pcrs().keys().any(|index| *index > 2);
-        let pinned_with_image = matched.map_or_else(|| self.sets.iter().any(pinned), pinned);
+        let pinned = |image: &ImageMeasurements| image.set.pcrs().keys().any(|index| *index > 2);
+        let pinned_with_image = matched.map_or_else(|| self.images.iter().any(pinned), pinned);
         let bound = |binding: &Binding| matches!(binding, Binding::Absent | Binding::Equal(_));
         let asked = [
             (document.deny_list, Finding::C10),

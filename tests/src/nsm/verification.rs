@@ -92,7 +92,7 @@ fn documents_verify_in_both_map_forms() {
         assert_eq!(document.module_id(), enclave.nsm.module_id());
         assert_eq!(document.timestamp_ms(), NOW_MS);
         assert_eq!(document.pcrs().len(), 17);
-        assert_eq!(document.matched(), &enclave.nsm.measurements().expect("not zero"));
+        assert_eq!(document.matched().set, enclave.nsm.measurements().expect("not zero"));
         assert_eq!(document.not_asked(), [Finding::C10, Finding::A3]);
     }
     let enclave = ordinary();

@@ -11,6 +11,8 @@ pub(super) const ROUTER_ABI: &str = r#"[
       {"name":"amountIn","type":"uint256"},{"name":"limit","type":"int256"}]}]},
   {"type":"function","name":"pay","stateMutability":"nonpayable","outputs":[],"inputs":[
     {"name":"recipients","type":"address[]"},{"name":"amounts","type":"uint256[]"}]},
+  {"type":"function","name":"buy","stateMutability":"nonpayable","outputs":[],"inputs":[
+    {"name":"amount","type":"uint256"}]},
   {"type":"function","name":"orders","stateMutability":"nonpayable","outputs":[],"inputs":[
     {"name":"list","type":"tuple[]","components":[
       {"name":"maker","type":"address"},{"name":"amount","type":"uint256"},
@@ -262,6 +264,8 @@ fn every_value_that_a_rule_can_look_at_is_listed_as_a_rule_writes_it() {
         ("call.router[\"in\"][\"like\"]", "Bool"),
         ("call.router[\"in\"].pair", "list of Uint"),
         ("call.router.swap.params.limit", "Int"),
+        // Not a token's own contract, whatever the name says.
+        ("call.router.buy.amount", "Uint"),
         ("call.router.orders.list", "list of record"),
         ("call.router.orders.list.each.amount", "list of Uint"),
         ("message.mail.to.name", "Text"),

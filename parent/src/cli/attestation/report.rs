@@ -7,8 +7,8 @@ use super::super::output::{Failure, Report, exit_code};
 use super::remedy::remedy;
 use super::rfc3339;
 use nitro_signer_shared::attestation::{
-    AuthenticDocument, Contents, Finding, MeasurementSet, Outcome, Pcr, Rejection, Time, TrustKind,
-    Verdict, Verification, VerifiedDocument,
+    AuthenticDocument, Contents, Finding, ImageMeasurements, Outcome, Pcr, Rejection, Time,
+    TrustKind, Verdict, Verification, VerifiedDocument,
 };
 use nitro_signer_shared::claims::{Claims, HeldKey, ProvedKeys};
 use nitro_signer_shared::manifest::{Manifest, ManifestHash};
@@ -238,7 +238,7 @@ impl Judged {
                  image it runs is not known.",
             );
         }
-        report = registers_text(report, document.matched().pcrs());
+        report = image_text(report, document.matched());
         report = self.policy_text(report);
         report = self.held_text(report);
         let count = |outcome| checks.iter().filter(|check| check.is(outcome)).count();
@@ -312,6 +312,19 @@ fn fingerprint(claims: &Claims) -> String {
     claims.vault_fingerprint.map_or_else(|| "no vault is open".to_owned(), |f| f.to_string())
 }
 
+/// The image that runs, as the asker's own file knows it.
+fn image_text(mut report: Report, image: &ImageMeasurements) -> Report {
+    for (name, value) in [("image", &image.version), ("built by", &image.builder)] {
+        if let Some(value) = value {
+            report = report.field(name, value);
+        }
+    }
+    if let Some(end_ms) = image.not_after_ms {
+        report = report.field("image until", rfc3339(end_ms));
+    }
+    registers_text(report, image.set.pcrs())
+}
+
 fn registers_text(report: Report, pcrs: &BTreeMap<u8, Pcr>) -> Report {
     let shown = pcrs.iter().filter(|(_, value)| **value != [0; 48]);
     shown.fold(report, |report, (index, value)| {
@@ -325,8 +338,13 @@ pub(super) fn registers(pcrs: &BTreeMap<u8, Pcr>) -> Value {
     Value::Object(named.collect::<Map<_, _>>())
 }
 
-fn image_json(image: &MeasurementSet) -> Value {
-    json!({ "version": null, "builder": null, "eif_sha384": null, "pcrs": registers(image.pcrs()) })
+fn image_json(image: &ImageMeasurements) -> Value {
+    json!({
+        "version": image.version,
+        "builder": image.builder,
+        "eif_sha384": image.eif_sha384.map(hex::encode),
+        "pcrs": registers(image.set.pcrs()),
+    })
 }
 
 fn document_json(contents: &Contents) -> Value {

@@ -119,8 +119,7 @@ impl Verify {
         let anchor = self.trust.anchor(stack)?.deny(self.denied.iter().copied());
         let manifest =
             if self.without_manifest { None } else { self.trust.manifest().find(stack)? };
-        let sets = self.trust.measurements(stack)?;
-        let expected = self.expected.beside(sets)?;
+        let expected = self.expected.beside(self.trust.expectations(stack)?)?;
         let (given, nonce) = self.given(stack).await?;
         let policy = self.policy(manifest, &given)?;
         let expected = bind(expected, &policy, &given, nonce.as_deref());
@@ -224,11 +223,8 @@ fn bind(
 }
 
 impl Expected {
-    /// Expectations of one of these images and everything that this holds.
-    fn beside(&self, sets: Vec<MeasurementSet>) -> Result<Expectations, Failure> {
-        let mut sets = sets.into_iter();
-        let first = sets.next().ok_or_else(|| Failure::usage("--expect is needed"))?;
-        let mut expected = sets.fold(Expectations::new(first), Expectations::or_image);
+    /// What is expected of the image, and everything that this holds.
+    fn beside(&self, mut expected: Expectations) -> Result<Expectations, Failure> {
         if self.allow_debug {
             expected = expected.allow_debug().or_image(MeasurementSet::debug_mode());
         }
