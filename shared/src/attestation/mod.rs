@@ -16,6 +16,7 @@ mod chain;
 mod document;
 mod expectations;
 mod finding;
+mod impossible;
 mod measurements;
 pub mod pcr;
 mod verification;

@@ -12,6 +12,8 @@ pub mod document;
 mod genuine_form;
 pub mod key;
 mod registers;
+#[cfg(test)]
+mod requests;
 pub mod root;
 #[cfg(test)]
 mod verification;
