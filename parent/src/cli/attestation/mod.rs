@@ -1,5 +1,8 @@
 //! `attestation show | verify`: what an enclave says of itself, and whether it is true.
 
+mod diff;
+mod measure;
+
 use super::connection::{Connection, Stack};
 use super::output::{Failure, Report, now_ms, random, read_input};
 use super::trust::Trust;
@@ -23,6 +26,8 @@ const MAX_INPUT: u64 = 4 * (MAX_DOCUMENT + MAX_CLAIMS) as u64;
 pub(super) enum Attestation {
     Show(Show),
     Verify(Box<Verify>),
+    Measure(measure::Measure),
+    Diff(diff::Diff),
 }
 
 /// Fetch a document over a fresh nonce and show what it claims. NOT verified: use
@@ -99,6 +104,8 @@ impl Attestation {
         match self {
             Self::Show(show) => show.run(stack).await,
             Self::Verify(verify) => verify.run(stack),
+            Self::Measure(measure) => measure.run(),
+            Self::Diff(diff) => diff.run(),
         }
     }
 }
