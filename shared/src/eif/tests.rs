@@ -391,6 +391,10 @@ fn a_signature_that_would_not_start_is_no_pcr8() {
     check(&with(&spoiled[..spoiled.len() - 1]), "COSE_Sign1 is no such CBOR");
     check(&with(&[&[0xd2], mine.signature.as_slice()].concat()), "not encoded as nitro-cli does");
     check(&with(&[mine.signature.as_slice(), &[0]].concat()), "COSE_Sign1 is no such CBOR");
+    // The unprotected header stands after the protected one's five bytes.
+    assert_eq!(mine.signature[6], 0xa0);
+    let headers = [&mine.signature[..6], &[0xa1, 0x04, 0x01], &mine.signature[7..]].concat();
+    check(&with(&headers), "its headers are not ES384 alone");
     let pem = mine.signing_certificate.as_slice();
     check(&by(&[pem, pem].concat()), "exactly one in PEM");
     check(&by(b""), "exactly one in PEM");

@@ -1,12 +1,15 @@
-//! `attestation verify | inspect | fetch`: what an enclave says of itself, and whether it is true.
+//! `attestation verify | inspect | measure | diff | fetch`: what an enclave says of itself, and
+//! whether it is true.
 //!
 //! `verify` is the only one that believes anything, and it says what. It needs no AWS account, and
 //! no appliance unless it is given one's URL.
 
 mod appliance;
+mod diff;
 mod fetch;
 mod given;
 mod inspect;
+mod measure;
 mod remedy;
 mod report;
 mod verify;
@@ -17,11 +20,13 @@ use nitro_signer_shared::message::MIN_NONCE;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// Attestation documents: verify one, look at one, fetch one.
+/// Attestation: verify a document, look at one, measure an image, compare, fetch.
 #[derive(clap::Subcommand)]
 pub(super) enum Attestation {
     Verify(Box<verify::Verify>),
     Inspect(inspect::Inspect),
+    Measure(measure::Measure),
+    Diff(diff::Diff),
     Fetch(fetch::Fetch),
 }
 
@@ -30,6 +35,8 @@ impl Attestation {
         match self {
             Self::Verify(verify) => verify.run(stack, json).await,
             Self::Inspect(inspect) => inspect.run(),
+            Self::Measure(measure) => measure.run(),
+            Self::Diff(diff) => diff.run(),
             Self::Fetch(fetch) => fetch.run(stack).await,
         }
     }
