@@ -13,7 +13,9 @@ use nitro_signer_enclave::policy::Policy;
 use nitro_signer_enclave::sign::sign_transaction;
 use nitro_signer_enclave::transaction::UnsignedTransaction;
 use nitro_signer_enclave::typed_data::TypedData;
-use nitro_signer_shared::attestation::{Expectations, MeasurementSet, UnverifiedDocument};
+use nitro_signer_shared::attestation::{
+    Expectations, MeasurementSet, TrustAnchor, UnverifiedDocument,
+};
 use nitro_signer_shared::frame;
 use nitro_signer_shared::manifest::{AddressEntry, KeyArn, Manifest, ManifestHash};
 use nitro_signer_shared::message::{Origin, Request, RequestFrame};
@@ -23,6 +25,7 @@ use nitro_signer_tests::nsm::{DevelopmentRoot, MockNsm, Options};
 use nitro_signer_tests::world::World;
 use serde_bytes::ByteBuf;
 use std::hint::black_box;
+use std::num::NonZeroUsize;
 
 const NOW_S: u64 = 1_800_000_000;
 
@@ -190,12 +193,17 @@ fn attestation(c: &mut Criterion) {
     let expected = Expectations::new(image);
     let parse = || UnverifiedDocument::parse(&document).expect("is a document");
     let now = parse().unverified_timestamp_ms();
-    c.bench_function("attestation/verify", |b| {
-        b.iter(|| {
-            let authentic = parse().authenticate(&anchor, now).expect("is authentic");
-            black_box(authentic.check(&expected, now).expect("is expected").timestamp_ms())
+    let mut measure = |name: &str, anchor: &TrustAnchor| {
+        c.bench_function(name, |b| {
+            b.iter(|| {
+                let authentic = parse().authenticate(anchor, now).expect("is authentic");
+                black_box(authentic.check(&expected, now).expect("is expected").timestamp_ms())
+            });
         });
-    });
+    };
+    measure("attestation/verify", &anchor);
+    let capacity = NonZeroUsize::new(8).expect("is not zero");
+    measure("attestation/verify_issuers_remembered", &anchor.clone().remembering(capacity));
 }
 
 criterion_group!(figures, requests, records, attestation);

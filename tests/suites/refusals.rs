@@ -355,7 +355,7 @@ async fn what_cannot_be_signed(asker: &mut Asker<'_>, from: &str) {
     asker.rest(C::InvalidLabel, "POST", "/v1/keys", &key).await;
     asker.cli(C::InvalidLabel, &["key", "create", "--label", "Two Words=x"], "").await;
     asker.rest(C::InvalidNonce, "GET", "/v1/attestation?nonce=00", &Value::Null).await;
-    asker.usage(&["attestation", "show", "--nonce", "00"], "").await;
+    asker.usage(&["attestation", "fetch", "--nonce", "00"], "").await;
 }
 
 async fn who_asks(asker: &mut Asker<'_>, world: &World, from: &str) {
@@ -434,7 +434,7 @@ async fn what_is_taken_away(asker: &mut Asker<'_>, world: &World, broken: &Atomi
     broken.store(true, Ordering::Relaxed);
     let path = format!("/v1/attestation?nonce={}", "5a".repeat(32));
     asker.rest(C::SecureModule, "GET", &path, &Value::Null).await;
-    asker.cli(C::SecureModule, &["attestation", "show"], "").await;
+    asker.cli(C::SecureModule, &["attestation", "fetch"], "").await;
 }
 
 // ---- the ways there ------------------------------------------------------------------------

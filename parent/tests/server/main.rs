@@ -202,7 +202,7 @@ async fn the_command_line_says_by_its_exit_code_what_happened() {
         (vec!["key", "show", "0x22"], 2),
         (vec!["key", "create"], 2),
         (vec!["vault", "create"], 2),
-        (vec!["attestation", "show"], 0),
+        (vec!["attestation", "fetch"], 0),
         (vec!["status", "--url", "https://127.0.0.1:1"], 7),
         (vec!["no-such-command"], 2),
     ] {

@@ -270,7 +270,7 @@ impl Stage {
         std::fs::write(path("proof.key"), "46".repeat(32)).unwrap();
         let mut all: Vec<String> = arguments.iter().map(|a| (*a).to_owned()).collect();
         for (option, file) in [
-            ("--measurements", "measurements.json"),
+            ("--expect", "measurements.json"),
             ("--manifest", "manifest.cbor"),
             ("--client-key", "proof.key"),
         ] {
