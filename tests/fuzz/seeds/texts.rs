@@ -36,10 +36,11 @@ const RULES: &[&str] = &[
     r#"forbid (principal, action == Action::"SignTransaction", resource)
     when { context has call.venue.pay } unless { principal is Client };"#,
     r#"permit (principal, action == Action::"SignTypedData", resource)
-    when { context has message.order && context.message.order.amount.wei <= 9 };"#,
+    when { context has message.order && context.message.order.amount.long <= 9 };"#,
     r#"permit (principal in AssertedGroup::"programs", action == Action::"SignMessage", resource in
         Vault::"main") when { resource.labels.contains(Label::"team=treasury") };"#,
-    r#"forbid (principal, action, resource) when { context.now > 4000000000 }; // never"#,
+    r#"forbid (principal, action, resource == Key::"0x1111111111111111111111111111111111111111")
+    when { principal is AssertedClient }; // programs"#,
     r#"permit (principal, action == Action::"SignTransaction", resource)
     when { context.value.hex == "0000000000000000000000000000000000000000000000000de0b6b3a7640000" };"#,
 ];

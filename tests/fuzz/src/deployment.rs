@@ -66,6 +66,7 @@ pub fn manifest(policy: &str) -> Manifest {
         clients: vec![operator],
         asserted: vec![AssertedEntry { name: name("app"), groups: vec![name("programs")] }],
         addresses: vec![
+            entry(KEY, "hot", &[], None, None),
             entry(SAFE, "safe", &["payees"], None, None),
             entry(TOKEN, "token", &["tokens"], Some(6), Some("erc20")),
             entry(VENUE, "venue", &[], None, Some("venue")),
