@@ -277,6 +277,8 @@ async fn each_exit_code_says_what_failed() {
     check(&["--expect", "measurements.json"], 2, "usage");
     check(&["--manifest", "manifest.cbor"], 2, "usage");
     check(&with(&["--signing-certificate", "manifest.cbor"]), 2, "usage");
+    check(&with(&["--user-data", "00"]), 2, "usage");
+    check(&with(&["--public-key", "00"]), 2, "usage");
     let unknown_option = case.verify(&[&["all.json", "--colour"], &TRUST]);
     assert_eq!((unknown_option.exit, unknown_option.report), (2, Value::Null));
     assert!(unknown_option.stderr.contains("--colour"));

@@ -15,6 +15,14 @@ pub(super) struct Connection {
     /// The appliance's address, for example https://signer.example:8443.
     #[arg(long, value_name = "URL")]
     url: Option<String>,
+    #[command(flatten)]
+    tls: Tls,
+}
+
+/// How to know the appliance, and how to be known by it.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Connection")]
+pub(super) struct Tls {
     /// The certificates that vouch for the appliance's own (PEM).
     #[arg(long, value_name = "PEM")]
     ca: Option<PathBuf>,
@@ -61,12 +69,13 @@ impl Stack {
 impl Connection {
     /// The client these options, or else the stack file, describe.
     pub(super) fn client(&self, stack: &Stack) -> Result<Client, Failure> {
-        let url = named("--url", self.url.as_ref().or(stack.url.as_ref()))?;
-        self.client_of(url, stack)
+        self.tls.client(named("--url", self.url.as_ref().or(stack.url.as_ref()))?, stack)
     }
+}
 
+impl Tls {
     /// The client of the appliance at this address.
-    pub(super) fn client_of(&self, url: &str, stack: &Stack) -> Result<Client, Failure> {
+    pub(super) fn client(&self, url: &str, stack: &Stack) -> Result<Client, Failure> {
         let ca = named("--ca", self.ca.as_ref().or(stack.ca.as_ref()))?;
         let cert = named("--cert", self.cert.as_ref().or(stack.client_cert.as_ref()))?;
         let key = named("--key", self.key.as_ref().or(stack.client_key.as_ref()))?;

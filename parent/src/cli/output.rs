@@ -145,10 +145,18 @@ impl Report {
         for (tone, line) in &self.lines {
             let (before, after) = if coloured { tone.codes() } else { ("", "") };
             // Writing to a String cannot fail.
-            let _ = writeln!(text, "{before}{line}{after}");
+            let _ = writeln!(text, "{before}{}{after}", shown(line));
         }
         text
     }
+}
+
+/// Text for a terminal, in which whoever wrote it can neither move the cursor nor turn the order of
+/// the letters: control characters, and those that change direction, are replaced.
+fn shown(text: &str) -> String {
+    let turns = |c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let unseen = |c: char| (c.is_control() && !matches!(c, '\n' | '\t')) || turns(c);
+    text.chars().map(|c| if unseen(c) { '\u{fffd}' } else { c }).collect()
 }
 
 /// Whether standard output is a terminal whose user has not asked for plain text (no-color.org).
@@ -210,7 +218,7 @@ impl Failure {
             let error = json!({ "error": { "code": self.code, "message": self.message } });
             println!("{error:#}");
         }
-        eprintln!("nitro-signer: {} ({})", self.message, self.code);
+        eprintln!("nitro-signer: {} ({})", shown(&self.message), shown(&self.code));
         ExitCode::from(self.exit)
     }
 }
@@ -274,4 +282,18 @@ pub(super) fn random<const N: usize>() -> Result<[u8; N], Failure> {
 pub(super) fn now_ms() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_wrote_cannot_steer_the_terminal() {
+        let hostile = "a\u{1b}[2J\u{9b}1m\u{202e}b\r\nc\td";
+        let (text, _) = Report::default().bad(hostile).into_parts();
+        assert_eq!(text, "a\u{fffd}[2J\u{fffd}1m\u{fffd}b\u{fffd}\nc\td\n");
+        let coloured = Report::default().good(hostile).text(true);
+        assert_eq!(coloured, format!("\u{1b}[32m{}\u{1b}[0m\n", text.trim_end()));
+    }
 }

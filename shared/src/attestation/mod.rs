@@ -5,6 +5,10 @@
 //! trust anchor, [`VerifiedDocument`] is of an expected enclave and answers the asker. A field is
 //! worth what the type around it is worth.
 //!
+//! [`verify`] takes the three steps at once and says of every rule what became of it;
+//! `examples/verify.rs` is a whole program. Whoever verifies many documents keeps one
+//! [`TrustAnchor`] that [remembers issuers](TrustAnchor::remembering).
+//!
 //! No I/O, no clock, no panic on any input; memory is bounded by [`MAX_DOCUMENT`] before it is
 //! spent. Signatures are verified over the bytes received, never over a re-encoding. Revocation
 //! lists are not read, as AWS advises; a deny-list can be given.

@@ -1,6 +1,6 @@
 //! `attestation verify`: is this document of the enclave that I expect, and what does that prove?
 
-use super::super::connection::{Connection, Stack};
+use super::super::connection::{Stack, Tls};
 use super::super::output::{Failure, Report, now_ms, random, read_input};
 use super::super::trust::Trust;
 use super::appliance::{self, Wanted};
@@ -41,6 +41,9 @@ pub(in crate::cli) struct Verify {
     /// nonce.
     #[arg(value_name = "DOC|-|URL")]
     document: String,
+    /// The form of the output.
+    #[arg(long, value_name = "FORM", value_parser = ["text", "json", "junit"])]
+    format: Option<String>,
     #[command(flatten)]
     trust: Trust,
     /// Judge without the manifest. Then nothing is known of the policy, and no address is said to
@@ -52,11 +55,8 @@ pub(in crate::cli) struct Verify {
     denied: Vec<[u8; 32]>,
     #[command(flatten)]
     expected: Expected,
-    /// The form of the output.
-    #[arg(long, value_name = "FORM", value_parser = ["text", "json", "junit"])]
-    format: Option<String>,
     #[command(flatten)]
-    connection: Connection,
+    tls: Tls,
 }
 
 /// What is expected beside image and manifest.
@@ -158,7 +158,7 @@ impl Verify {
             ));
         }
         let nonce = random::<32>()?;
-        let client = self.connection.client_of(&self.document, stack)?;
+        let client = self.tls.client(&self.document, stack)?;
         let wanted = match self.expected.addresses.as_slice() {
             [] => Wanted::All,
             addresses => Wanted::These(addresses),
@@ -177,6 +177,12 @@ impl Verify {
         if asked && self.without_manifest {
             return Err(Failure::usage(
                 "--address needs --manifest: under an unknown manifest anybody may use the key",
+            ));
+        }
+        if is_ours(given) && self.expected.names_fields() {
+            return Err(Failure::usage(
+                "--user-data and --public-key are for other enclaves: this one's user data commits \
+                 to its claims, and it gives away no public key",
             ));
         }
         match manifest {
@@ -223,6 +229,10 @@ fn bind(
 }
 
 impl Expected {
+    const fn names_fields(&self) -> bool {
+        self.user_data.is_some() || self.public_key.is_some()
+    }
+
     /// What is expected of the image, and everything that this holds.
     fn beside(&self, mut expected: Expectations) -> Result<Expectations, Failure> {
         if self.allow_debug {
