@@ -24,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cbor2
@@ -297,7 +297,7 @@ class Judges:
     ours: Ours
     check: Checks
     documents: int = 0
-    wrong: list = None
+    wrong: list = field(default_factory=list)
 
     def agree(self, name, document, good, judge, arguments):
         """Both say `good` of this document; gives its fields if it is."""
@@ -388,7 +388,7 @@ def main():
     options = arguments.parse_args()
     facts = json.loads(Path(options.stack).read_text())
     with tempfile.TemporaryDirectory() as folder:
-        judges = Judges(Ours(options.nitro_signer, folder), Checks(), wrong=[])
+        judges = Judges(Ours(options.nitro_signer, folder), Checks())
         judge_stack(judges, Stack(options.stack), facts, options.stack)
         if DOCUMENTS.is_dir():
             judge_genuine(judges, Path(folder))

@@ -1,22 +1,46 @@
-//! Have the mock's documents the form of genuine ones?
+//! Have the mock's documents the form of genuine ones, and do second implementations judge genuine
+//! ones as ours does?
 //!
 //! The genuine documents are other projects' data and not part of this repository:
 //! `NITRO_ATTESTATION_DOCS` names their folder. Without it the test fails; it is never skipped.
 #![allow(clippy::panic)]
 
+use super::verification::{second_p384, second_verifier};
 use super::{DevelopmentRoot, MapForm, MockNsm, Options};
 use der::{Decode, Encode};
-use nitro_signer_shared::attestation::UnverifiedDocument;
+use nitro_signer_shared::attestation::{Finding, TrustAnchor, UnverifiedDocument};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use x509_cert::Certificate;
 
-fn genuine(file: &str) -> Vec<u8> {
+/// The one of the folder whose signature is not its own.
+const TAMPERED: &str = "33-tampered-signature.bin";
+
+fn folder() -> PathBuf {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/attestation-docs");
-    let folder = std::env::var_os("NITRO_ATTESTATION_DOCS").map_or(beside, PathBuf::from);
-    let path = folder.join("real").join(file);
-    std::fs::read(&path).unwrap_or_else(|error| {
+    std::env::var_os("NITRO_ATTESTATION_DOCS").map_or(beside, PathBuf::from)
+}
+
+fn read(path: &Path) -> Vec<u8> {
+    std::fs::read(path).unwrap_or_else(|error| {
         panic!("{}: {error}; NITRO_ATTESTATION_DOCS must name the folder", path.display())
     })
+}
+
+fn genuine(file: &str) -> Vec<u8> {
+    read(&folder().join("real").join(file))
+}
+
+/// Every file of a folder inside, by name.
+fn files(inside: &str) -> BTreeMap<String, Vec<u8>> {
+    let listed = std::fs::read_dir(folder().join(inside)).unwrap_or_else(|error| {
+        panic!("{inside}: {error}; NITRO_ATTESTATION_DOCS must name the folder above it")
+    });
+    let paths = listed.map(|entry| entry.expect("can be listed").path());
+    paths
+        .filter(|path| path.extension().is_some_and(|end| end == "bin"))
+        .map(|path| (path.file_name().expect("has one").to_string_lossy().into(), read(&path)))
+        .collect()
 }
 
 /// Ours over the same fields and in the same map form.
@@ -45,6 +69,76 @@ fn certificates_are_written_alike() {
     let genuine = genuine("31.bin");
     let ours = counterpart(&genuine, MapForm::Indefinite);
     assert_eq!(certificates(&ours), certificates(&genuine));
+}
+
+#[test]
+fn rustcrypto_judges_the_signatures_of_genuine_documents_alike() {
+    let documents = files("real");
+    assert!(documents.len() >= 12, "the folder holds at least a dozen documents");
+    for (file, document) in documents {
+        println!("{file}");
+        if file == TAMPERED {
+            let (signed, signature) = document.split_at(document.len() - 96);
+            let parsed = UnverifiedDocument::parse(&document).expect("reads");
+            let leaf = parsed.unverified().certificate();
+            assert!(!second_p384::takes_document(signed, signature, leaf));
+            assert!(!second_p384::verifier_takes(&document, &TrustAnchor::aws()));
+        } else {
+            second_p384::agree_over(&document, &TrustAnchor::aws());
+        }
+    }
+}
+
+/// Another verifier reads what ours reads, at the times at which ours does.
+#[test]
+fn nitro_attest_judges_genuine_documents_alike() {
+    let (second, hours_4) = (1000, 4 * 3_600_000);
+    for (file, document) in files("real") {
+        println!("{file}");
+        let ours = |at_ms| {
+            let parsed = UnverifiedDocument::parse(&document).expect("reads");
+            parsed.authenticate(&TrustAnchor::aws(), at_ms)
+        };
+        let made_ms =
+            UnverifiedDocument::parse(&document).expect("reads").unverified_timestamp_ms();
+        for at_ms in [made_ms - hours_4, made_ms, made_ms + second, made_ms + hours_4] {
+            match (ours(at_ms), second_verifier::judge(&document, at_ms)) {
+                (Ok(ours), Ok(theirs)) => second_verifier::assert_same(&theirs, &ours),
+                (Err(_), Err(_)) => assert!(at_ms.abs_diff(made_ms) == hours_4 || file == TAMPERED),
+                (ours, theirs) => panic!("ours: {:?}, theirs: {theirs:?}", ours.err()),
+            }
+        }
+    }
+}
+
+/// Where it judges a re-encoded or bent document otherwise, ours is the stricter, but for the tag.
+#[test]
+fn nitro_attest_takes_of_the_variants_what_it_does_not_look_at() {
+    let mut differ = BTreeMap::new();
+    for (file, document) in files("variants") {
+        let at_ms = written_time(&document);
+        let ours = UnverifiedDocument::parse(&document)
+            .and_then(|document| document.authenticate(&TrustAnchor::aws(), at_ms));
+        let theirs = second_verifier::judge(&document, at_ms);
+        if theirs.is_ok() != ours.is_ok() {
+            differ.insert(file, ours.err().map(|rejection| rejection.finding()));
+        }
+    }
+    let expected = [
+        ("tag18.bin", None),
+        ("unprotected_nonempty.bin", Some(Finding::E6)),
+        ("unprotected_alg_override.bin", Some(Finding::E6)),
+        ("outer_array_indef.bin", Some(Finding::E4)),
+        ("payload_len_nonminimal.bin", Some(Finding::E7)),
+    ];
+    assert_eq!(differ, expected.map(|(file, finding)| (file.to_owned(), finding)).into());
+}
+
+/// The eight bytes after the key `timestamp`, also where the document is none to our reader.
+fn written_time(document: &[u8]) -> u64 {
+    let key = b"timestamp\x1b";
+    let found = document.windows(key.len() + 8).find_map(|bytes| bytes.strip_prefix(key));
+    found.map_or(0, |bytes| u64::from_be_bytes(bytes.try_into().expect("has eight bytes")))
 }
 
 /// How a document is written: heads, texts, and the lengths that do not depend on a certificate.

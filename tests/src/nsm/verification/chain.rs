@@ -53,7 +53,10 @@ fn list(change: impl FnOnce(&mut Vec<Vec<u8>>)) -> impl FnOnce(&mut DocumentDraf
 }
 
 /// The change of one certificate's bytes as issued; what is below it stays signed.
-fn issued(level: Level, change: impl FnOnce(&mut Vec<u8>)) -> impl FnOnce(&mut DocumentDraft) {
+pub(super) fn issued(
+    level: Level,
+    change: impl FnOnce(&mut Vec<u8>),
+) -> impl FnOnce(&mut DocumentDraft) {
     move |draft| {
         change(&mut draft.chain.issued[level as usize]);
         draft.embed_chain();
@@ -74,7 +77,7 @@ fn leaf_elements(change: impl FnOnce(&mut Vec<Vec<u8>>)) -> impl FnOnce(&mut Doc
 }
 
 /// What stands inside a sequence.
-fn elements(sequence: &[u8]) -> Vec<Vec<u8>> {
+pub(super) fn elements(sequence: &[u8]) -> Vec<Vec<u8>> {
     let mut reader = SliceReader::new(sequence).expect("is short");
     let read = reader.sequence(|inside| {
         let mut elements = Vec::new();

@@ -10,7 +10,9 @@ mod envelope;
 mod expectations;
 mod payload;
 mod report;
-pub(super) mod scalar;
+mod scalar;
+pub(super) mod second_p384;
+pub(super) mod second_verifier;
 mod signature;
 mod time;
 
@@ -27,9 +29,9 @@ const MANIFEST: &[u8] = b"a manifest";
 const NOW_MS: u64 = 1_767_225_600_000;
 
 /// An enclave at a fixed time, its manifest measured and locked.
-pub(super) struct Enclave {
-    pub(super) root: DevelopmentRoot,
-    pub(super) nsm: MockNsm,
+struct Enclave {
+    root: DevelopmentRoot,
+    nsm: MockNsm,
     clock: Clock,
 }
 
@@ -54,7 +56,7 @@ impl Enclave {
         self
     }
 
-    pub(super) fn draft(&self) -> DocumentDraft {
+    fn draft(&self) -> DocumentDraft {
         self.nsm.draft(None, Some(NONCE), None)
     }
 
@@ -63,12 +65,12 @@ impl Enclave {
     }
 }
 
-pub(super) fn ordinary() -> Enclave {
+fn ordinary() -> Enclave {
     Enclave::start(Options::default()).lock_manifest()
 }
 
 /// What everybody here expects of an enclave, unless a case says otherwise.
-pub(super) fn expected() -> Expectations {
+fn expected() -> Expectations {
     let [pcr0, pcr1, pcr2] = IMAGE;
     Expectations::new(MeasurementSet::new(pcr0, pcr1, pcr2).expect("not zero"))
         .manifest(&ManifestHash::of(MANIFEST))
@@ -76,7 +78,7 @@ pub(super) fn expected() -> Expectations {
         .no_public_key()
 }
 
-pub(super) fn verify(
+fn verify(
     document: &[u8],
     anchor: &TrustAnchor,
     expected: &Expectations,
