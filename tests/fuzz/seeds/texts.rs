@@ -20,7 +20,7 @@ pub(crate) fn write(seeds: &Seeds) -> io::Result<()> {
     Ok(())
 }
 
-/// Over the names of the targets' manifest (`src/deployment.rs` there).
+/// Over the names of the target's manifest (`targets/policy/deployment.rs`).
 const RULES: &[&str] = &[
     r#"@id("all") permit (principal, action, resource);"#,
     r#"permit (principal == Client::"operator", action == Action::"CreateVault", resource);"#,

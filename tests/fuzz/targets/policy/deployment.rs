@@ -43,7 +43,7 @@ fn name(text: &str) -> Name {
 
 /// A good manifest with these rules.
 #[must_use]
-pub fn manifest(policy: &str) -> Manifest {
+pub(crate) fn manifest(policy: &str) -> Manifest {
     let entry = |address, called, groups: &[&str], decimals, abi: Option<&str>| AddressEntry {
         address,
         name: name(called),
@@ -92,7 +92,7 @@ pub fn manifest(policy: &str) -> Manifest {
 /// # Panics
 /// If a rehearsal ends as none may: the callers are known, and nothing else is wrong.
 #[must_use]
-pub fn rehearse(policy: &Policy) -> Vec<Rehearsal> {
+pub(crate) fn rehearse(policy: &Policy) -> Vec<Rehearsal> {
     let mut all = Vec::new();
     for who in [Who::Client(name("operator")), Who::Asserted(name("app"))] {
         for of in REQUESTS.descriptions() {

@@ -4,9 +4,11 @@
 //! - Without `permit` in the text nothing is approved.
 #![no_main]
 
+mod deployment;
+
+use deployment::{manifest, rehearse};
 use libfuzzer_sys::fuzz_target;
 use nitro_signer_enclave::policy::{Policy, Rehearsal};
-use nitro_signer_fuzz::deployment::{manifest, rehearse};
 
 /// On a line of its own, since the text may end in a comment.
 const FORBID: &str = "\n@id(\"the fuzz target's last word\") forbid (principal, action, resource);";
