@@ -8,6 +8,7 @@
 //! any, and never kept anywhere but in FOLDER.
 
 mod documents;
+mod images;
 mod messages;
 mod texts;
 mod transactions;
@@ -50,6 +51,7 @@ fn main() -> io::Result<()> {
     }
     envelopes(&seeds)?;
     signatures(&seeds)?;
+    images::write_all(&seeds)?;
     messages::write(&seeds)?;
     messages::manifests(&seeds, Path::new(env!("CARGO_MANIFEST_DIR")))?;
     texts::write(&seeds)?;
