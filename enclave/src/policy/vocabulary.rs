@@ -237,3 +237,26 @@ impl Shape {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What became of a struct's member `amount`, of this name and type, beside a `token` likewise.
+    #[test]
+    fn an_amount_is_a_tokens_only_beside_an_address_called_token() {
+        let check = |token: (&str, Shape), amount: (&str, Shape), scaled: bool| {
+            let member = |(name, of): (&str, Shape)| (name.to_owned(), of);
+            let mut shape = Shape::Record(vec![member(token.clone()), member(amount.clone())]);
+            shape.scale_by_sibling();
+            let tokens = Shape::Tokens(Token::Sibling("token"));
+            let expected = if scaled { (amount.0, tokens) } else { amount };
+            assert_eq!(shape, Shape::Record(vec![member(token), member(expected)]));
+        };
+        check(("token", Shape::Address), ("amount", Shape::Unsigned), true);
+        check(("asset", Shape::Address), ("amount", Shape::Unsigned), false);
+        check(("token", Shape::Unsigned), ("amount", Shape::Unsigned), false);
+        check(("token", Shape::Address), ("expiration", Shape::Unsigned), false);
+        check(("token", Shape::Address), ("amount", Shape::Signed), false);
+    }
+}

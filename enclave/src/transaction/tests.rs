@@ -301,6 +301,8 @@ fn only_types_0_to_2_deploy_a_contract() {
     for payload in [legacy, access, dynamic] {
         let creation = payload.with_raw(payload.at(3), create.clone());
         assert_eq!(accepted(&creation).to(), None);
+        let nothing = creation.with(creation.at(5), &Bytes::new()).bytes();
+        refused(&nothing, "needs initcode");
         for (length, good) in [(limits::MAX_INITCODE, true), (limits::MAX_INITCODE + 1, false)] {
             let data = Bytes::from(vec![1; length]);
             let bytes = creation.with(creation.at(5), &data).bytes();
