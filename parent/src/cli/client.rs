@@ -64,9 +64,9 @@ impl Client {
             || !matches!(uri.path(), "" | "/")
             || uri.query().is_some()
         {
-            return Err(Failure::usage("--url must be https://HOST:PORT"));
+            return Err(Failure::usage("the appliance's URL must be https://HOST:PORT"));
         }
-        let host = uri.host().ok_or_else(|| Failure::usage("--url has no host"))?;
+        let host = uri.host().ok_or_else(|| Failure::usage("the appliance's URL has no host"))?;
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let name = ServerName::try_from(host.clone()).map_err(|e| refuse(&e))?;
         let mut roots = RootCertStore::empty();

@@ -43,8 +43,9 @@ pub(super) const fn remedy(finding: Finding) -> &'static str {
              stake: the host reads a debug enclave's memory."
         }
         A2 => {
-            "Another image runs there than any you named by --expect. Rebuild or download the \
-             release's measurements, or stop and find out who deployed what."
+            "Another image runs there than any you named by --expect, or one that you revoked or whose \
+             time is over. Rebuild or download the release's measurements, or stop and find out \
+             who deployed what."
         }
         A3 => "A pinned register differs: check role, instance, signer or --pcr.",
         A4 => "This is not the answer to your nonce: it may be an old one, replayed. Ask again.",
