@@ -13,6 +13,7 @@ use crate::client::{Caller, Callers};
 use crate::clock::Clock;
 use crate::creation;
 use crate::digest::Digest;
+use crate::image_manifest::ImageManifest;
 use crate::key::{Nonces, PrivateKey};
 use crate::keyring::Keyring;
 use crate::kms::{Kms, RelayLines, TrustRoots};
@@ -45,6 +46,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 pub struct Service {
     module: Module,
     mode: Mode,
+    image: ImageManifest,
     clock: Clock,
     lines: RelayLines,
     roots: TrustRoots,
@@ -176,13 +178,14 @@ impl Service {
     pub fn new(
         module: Module,
         mode: Mode,
+        image: ImageManifest,
         clock: Clock,
         lines: RelayLines,
         roots: TrustRoots,
     ) -> Result<Self, ModuleError> {
         let boot_id = FixedBytes::from_slice(&module.random()?[..16]);
         let (life, transition) = (RwLock::new(Life::Cold), tokio::sync::Mutex::new(()));
-        Ok(Self { module, mode, clock, lines, roots, boot_id, life, transition })
+        Ok(Self { module, mode, image, clock, lines, roots, boot_id, life, transition })
     }
 
     /// Answers one request.
@@ -284,6 +287,7 @@ impl Service {
         if self.mode == Mode::Debug {
             return Err(RefusalCode::DebugMode.into());
         }
+        self.image.require(manifest)?;
         let Ok(_moving) = self.transition.try_lock() else { return Err(RefusalCode::Busy.into()) };
         let measured = match self.life() {
             Life::Cold => {

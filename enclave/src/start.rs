@@ -6,6 +6,7 @@
 
 use crate::clock::{self, Clock};
 use crate::entropy::SeededModule;
+use crate::image_manifest::ImageManifest;
 use crate::kms::{RelayLines, TrustRoots};
 use crate::nsm::{Mode, Module, ModuleError};
 use crate::server::{self, Listener};
@@ -16,6 +17,8 @@ use std::sync::Arc;
 pub struct Parts<R, L> {
     /// The secure module, after the random pool was fed from it.
     pub module: SeededModule,
+    /// Which manifests the image takes.
+    pub manifest: ImageManifest,
     /// The certificate authorities KMS may be certified by.
     pub roots: TrustRoots,
     /// The port for request frames.
@@ -43,7 +46,7 @@ pub async fn run<R: Listener, L: Listener>(parts: Parts<R, L>) -> Result<(), Sta
     let clock = Clock::start(&module)?;
     keep_time(clock.clone(), module.clone());
     let lines = RelayLines::accept(parts.lines);
-    let service = Service::new(module, mode, clock, lines, parts.roots)?;
+    let service = Service::new(module, mode, parts.manifest, clock, lines, parts.roots)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "listening");
     server::serve(parts.requests, Arc::new(service)).await;
     Ok(())

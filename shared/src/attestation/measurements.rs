@@ -118,7 +118,8 @@ impl MeasurementSet {
     }
 
     /// The inner object: `HashAlgorithm`, and each register in hex.
-    fn registers(&self) -> BTreeMap<String, String> {
+    #[must_use]
+    pub fn registers(&self) -> BTreeMap<String, String> {
         let mut registers = BTreeMap::from([("HashAlgorithm".to_owned(), HASH_ALGORITHM.into())]);
         registers.extend(self.pcrs.iter().map(|(i, pcr)| (format!("PCR{i}"), hex::encode(pcr))));
         registers
