@@ -16,7 +16,9 @@ use nitro_signer_enclave::server::Listener;
 use nitro_signer_parent::config::Config;
 use nitro_signer_parent::serve::{Running, start};
 use nitro_signer_shared::frame;
-use nitro_signer_shared::message::{Request, RequestFrame, Response, ResponseFrame, State, Status};
+use nitro_signer_shared::message::{
+    CreatedKey, Request, RequestFrame, Response, ResponseFrame, State, Status,
+};
 use nitro_signer_shared::refusal::Refusal;
 use serde_json::json;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -133,10 +135,28 @@ impl Appliance {
         self.reach(phase).await;
     }
 
+    /// Puts these into the store, as a parent before has left them.
+    pub fn store(&self, vault: &[u8], records: &[CreatedKey]) {
+        let store = self.path("store");
+        std::fs::create_dir_all(store.join("records")).expect("is made");
+        std::fs::write(store.join("vault"), vault).expect("writes");
+        for key in records {
+            let path = store.join("records").join(hex::encode(key.record_id));
+            std::fs::write(path, &key.record).expect("writes");
+        }
+    }
+
+    /// Says where the parent serves that somebody else started with this folder's files.
+    pub fn serves_at(&mut self, address: SocketAddr) {
+        self.address = Some(address);
+        self.write_stack("stack.json", "client", "operator.key");
+    }
+
     /// Waits for the phase.
     pub async fn reach(&self, phase: &str) {
         let client = self.client();
-        for _ in 0..600 {
+        // Ten thousand keys take their time in a virtual machine.
+        for _ in 0..4_800 {
             if client.get("/v1/status").await.json()["phase"] == phase {
                 return;
             }

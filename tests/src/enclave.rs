@@ -4,6 +4,7 @@
 //! inside a test, whose parent the test plays.
 
 use nitro_signer_enclave::entropy::{self, RandomPool};
+use nitro_signer_enclave::image_manifest::ImageManifest;
 use nitro_signer_enclave::kms::TrustRoots;
 use nitro_signer_enclave::nsm::{Module, SecureModule};
 use nitro_signer_enclave::server::{Listener, Peer};
@@ -74,6 +75,7 @@ pub async fn run_on_sockets(
 ) -> Result<(), Box<dyn std::error::Error>> {
     let parts = Parts {
         module: entropy::seed(Module::new(module), &SeededPool)?,
+        manifest: ImageManifest::FromParent,
         roots,
         requests: UnixDoor::bind(&dir.join("5000.sock"))?,
         lines: UnixDoor::bind(&dir.join("5001.sock"))?,
@@ -94,11 +96,21 @@ pub struct EnclaveInTest {
 impl EnclaveInTest {
     /// Powers an enclave on.
     pub async fn start(module: impl SecureModule, roots: TrustRoots) -> Self {
+        Self::start_with(module, roots, ImageManifest::FromParent).await
+    }
+
+    /// The same with an image that may bring a manifest.
+    pub async fn start_with(
+        module: impl SecureModule,
+        roots: TrustRoots,
+        manifest: ImageManifest,
+    ) -> Self {
         let (requests, request_door) = mpsc::channel(8);
         let (lines, line_door) = mpsc::channel(8);
         let module = entropy::seed(Module::new(module), &SeededPool).expect("gives numbers");
         let parts = Parts {
             module,
+            manifest,
             roots,
             requests: ChannelDoor(Mutex::new(request_door)),
             lines: ChannelDoor(Mutex::new(line_door)),

@@ -9,4 +9,5 @@ pub mod nsm;
 pub mod process;
 pub mod stack;
 pub mod tour;
+pub mod vm;
 pub mod world;

@@ -11,6 +11,7 @@ use crate::kms::{DevelopmentKms, Fault, Identity, Operation, Options as KmsOptio
 use crate::nsm::{DevelopmentRoot, MockNsm, Options as NsmOptions};
 use alloy_consensus::{SignableTransaction, TxEip1559};
 use alloy_primitives::{Address, B256, TxKind, U256};
+use nitro_signer_enclave::image_manifest::ImageManifest;
 use nitro_signer_enclave::kms::TrustRoots;
 use nitro_signer_enclave::nsm::SecureModule;
 use nitro_signer_enclave::start::StartError;
@@ -53,6 +54,15 @@ impl World {
 
     /// The same with a manifest that somebody changed before it was put to use.
     pub async fn start_with(change: impl FnOnce(&mut Manifest)) -> Self {
+        Self::start_as(change, |_| [[1; 48], [2; 48], [3; 48]]).await
+    }
+
+    /// The same for an image of these measurements, which may depend on the authority that
+    /// certifies KMS (PEM).
+    pub async fn start_as(
+        change: impl FnOnce(&mut Manifest),
+        measure: impl FnOnce(&str) -> [[u8; 48]; 3],
+    ) -> Self {
         let root = DevelopmentRoot::generate();
         let appliance_secret = hex::encode(random());
         let identities = vec![
@@ -68,7 +78,7 @@ impl World {
         change(&mut manifest);
         let manifest_bytes = manifest.to_bytes().expect("encodes");
         let hash = ManifestHash::of(&manifest_bytes);
-        let measurements = [[1; 48], [2; 48], [3; 48]];
+        let measurements = measure(kms.ca_pem());
         let policy = deployment::key_policy(&measurements[0], &manifest, &hash);
         kms.put_key_policy(arn.as_str(), &policy).expect("the policy is understood");
         let manifest_hash = hash;
@@ -118,6 +128,12 @@ impl World {
     pub async fn enclave_trusting_another_root(&self) -> EnclaveInTest {
         let roots = TrustRoots::from_pem(nitro_signer_enclave::amazon::ROOTS).expect("are roots");
         self.enclave_of(self.module(), roots).await.0
+    }
+
+    /// An enclave whose image brings this world's manifest.
+    pub async fn enclave_with_built_in_manifest(&self) -> EnclaveInTest {
+        let image = ImageManifest::BuiltIn(self.manifest_hash);
+        EnclaveInTest::start_with(self.module(), self.roots(), image).await
     }
 
     /// An enclave whose PCR16 somebody extended first; gives its end.

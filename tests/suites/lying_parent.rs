@@ -68,6 +68,19 @@ async fn a_second_manifest_is_refused_until_power_off() {
 }
 
 #[tokio::test]
+async fn an_image_with_a_manifest_of_its_own_measures_no_other() {
+    let world = World::start().await;
+    let enclave = world.enclave_with_built_in_manifest().await;
+    let mut other = world.manifest.clone();
+    other.version += 1;
+    let other = other.to_bytes().expect("encodes");
+    refused(world.configure(&enclave, &other, None).await, RefusalCode::ManifestConflict);
+    // Nothing was measured by the attempt: the right one still is.
+    let right = world.configure(&enclave, &world.manifest_bytes, None).await;
+    assert!(matches!(right, Ok(Response::Configured { state: State::Measured })));
+}
+
+#[tokio::test]
 async fn a_manifest_that_does_not_parse_is_measured_and_serves_nothing() {
     let world = World::start().await;
     let enclave = world.enclave().await;

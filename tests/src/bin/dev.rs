@@ -5,8 +5,9 @@
 //! libraries that ship. `dev cli …` is the parent's command line.
 
 use clap::{Parser, Subcommand};
-use nitro_signer_tests::stack::{self, Stack};
-use nitro_signer_tests::{process, tour};
+use nitro_signer_image::binary;
+use nitro_signer_tests::stack::{self, Enclosure, Plan, Stack, Workshop};
+use nitro_signer_tests::{process, tour, vm};
 use std::error::Error;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use std::process::ExitCode;
 /// Examples:
 ///   dev --once
 ///   dev --dir /tmp/stack
+///   dev --vm
 ///   dev cli --stack target/dev/stack.json key list
 #[derive(Parser)]
 #[command(version, verbatim_doc_comment)]
@@ -26,6 +28,10 @@ struct Arguments {
     /// Exit after the demonstration: 0 if every step succeeded.
     #[arg(long)]
     once: bool,
+    /// Run the enclave as an image in a virtual machine: kernel, /dev/nsm, vsock. `tests/run setup`
+    /// fetches QEMU and builds the kernel.
+    #[arg(long)]
+    vm: bool,
     /// Where to put what the stack makes; a stack's folder is emptied first.
     #[arg(long, default_value = "target/dev")]
     dir: PathBuf,
@@ -47,6 +53,9 @@ enum Part {
         #[arg(long)]
         config: PathBuf,
     },
+    /// The first process of a parent instance in a virtual machine.
+    #[command(hide = true)]
+    Guest,
     /// The parent's command line, as `nitro-signer` has it.
     #[command(disable_help_flag = true)]
     Cli {
@@ -57,9 +66,10 @@ enum Part {
 }
 
 fn main() -> ExitCode {
+    binary::wrap_rustc();
     let arguments = Arguments::parse();
     match arguments.part {
-        None => report(demonstrate(arguments.dir, arguments.once)),
+        None => report(demonstrate(arguments)),
         Some(Part::Enclave { dir }) => {
             process::end_with_standard_input();
             report(stack::run_enclave(&dir))
@@ -70,6 +80,7 @@ fn main() -> ExitCode {
                 ["nitro-signer".into(), "serve".into(), "--config".into(), config.into()];
             nitro_signer_parent::run(arguments)
         }
+        Some(Part::Guest) => report(vm::pair::run_parent_instance()),
         Some(Part::Cli { arguments }) => {
             nitro_signer_parent::run(std::iter::once("nitro-signer".into()).chain(arguments))
         }
@@ -87,10 +98,15 @@ fn report(outcome: Result<(), Box<dyn Error>>) -> ExitCode {
 }
 
 #[tokio::main]
-async fn demonstrate(dir: PathBuf, once: bool) -> Result<(), Box<dyn Error>> {
-    let stack = Stack::start(&dir, &std::env::current_exe()?).await?;
+async fn demonstrate(arguments: Arguments) -> Result<(), Box<dyn Error>> {
+    let program = std::env::current_exe()?;
+    let enclosure = match arguments.vm {
+        true => Enclosure::Machine(Workshop::open(&program)?),
+        false => Enclosure::Process,
+    };
+    let stack = Stack::start_as(&arguments.dir, &program, Plan::new(enclosure)).await?;
     tour::walk(&stack).await?;
-    if once {
+    if arguments.once {
         return Ok(());
     }
     println!("\nThe stack stays up until ctrl-c.");

@@ -4,15 +4,21 @@
 //! here is trusted by a release. The order of making is a real deployment's: the KMS key first,
 //! closed; then the manifest that names it; then the key policy that names image and manifest.
 
+mod enclosure;
+
+pub use enclosure::{Change, EnclaveMachine, Enclosure, MEMORY_MIB, Workshop, cache};
+
 use crate::deployment::{self, ACCOUNT, ADMINISTRATOR_ROLE, APPLIANCE_ROLE, ClientKey, REGION};
 use crate::enclave;
 use crate::kms::{DevelopmentKms, Identity, Options as KmsOptions};
 use crate::nsm::{DevelopmentRoot, MockNsm, Options as NsmOptions};
 use crate::process::Part;
+use crate::vm::Machine;
 use nitro_signer_enclave::kms::TrustRoots;
 use nitro_signer_shared::attestation::MeasurementSet;
 use nitro_signer_shared::key_policy::Principal;
 use nitro_signer_shared::manifest::{KeyArn, Manifest, ManifestHash};
+use nitro_signer_shared::message::{RELAY_PORT, REQUEST_PORT};
 use nitro_signer_shared::secret::SecretString;
 use serde::{Deserialize, Serialize};
 use std::error::Error;
@@ -21,7 +27,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -63,8 +69,38 @@ pub struct Stack {
     pub manifest_hash: ManifestHash,
     /// The development KMS, in this process.
     pub kms: DevelopmentKms,
-    /// The enclave and the parent, in the order in which they are ended.
-    parts: Vec<Part>,
+    /// The parent, ended before the enclave.
+    parent: Option<Part>,
+    enclave: Enclave,
+}
+
+/// The enclave, wherever it runs.
+enum Enclave {
+    Process(Option<Part>),
+    Machine(Box<EnclaveMachine>),
+}
+
+/// A change to be made once.
+pub type Edit<'a, T> = Box<dyn FnOnce(&mut T) + 'a>;
+
+/// What somebody does otherwise than the stack does by itself.
+pub struct Plan<'a> {
+    /// Where the enclave runs.
+    pub enclosure: Enclosure,
+    /// Changes the manifest before it is put to use.
+    pub manifest: Edit<'a, Manifest>,
+    /// Changes the manifest's bytes once the key policy names them: what the parent gets.
+    pub given: Edit<'a, Vec<u8>>,
+    /// What the relay joins to in place of the development KMS.
+    pub relay: Option<SocketAddr>,
+}
+
+impl Plan<'_> {
+    /// The stack as it is, with the enclave here.
+    #[must_use]
+    pub fn new(enclosure: Enclosure) -> Self {
+        Self { enclosure, manifest: Box::new(|_| {}), given: Box::new(|_| {}), relay: None }
+    }
 }
 
 impl Stack {
@@ -73,7 +109,7 @@ impl Stack {
     /// # Errors
     /// If a part does not start.
     pub async fn start(dir: &Path, program: &Path) -> Outcome<Self> {
-        Self::start_with(dir, program, |_| {}).await
+        Self::start_as(dir, program, Plan::new(Enclosure::Process)).await
     }
 
     /// The same with a manifest that somebody changed before it was put to use.
@@ -85,11 +121,18 @@ impl Stack {
         program: &Path,
         change: impl FnOnce(&mut Manifest),
     ) -> Outcome<Self> {
+        let plan = Plan { manifest: Box::new(change), ..Plan::new(Enclosure::Process) };
+        Self::start_as(dir, program, plan).await
+    }
+
+    /// The same by another plan.
+    ///
+    /// # Errors
+    /// If a part does not start.
+    pub async fn start_as(dir: &Path, program: &Path, plan: Plan<'_>) -> Outcome<Self> {
         let dir = fresh_folder(dir)?;
         let root = DevelopmentRoot::generate();
         root.save(&dir.join("nsm-root.pem"), &dir.join("nsm-root.key"))?;
-        let pcrs = measurements(program)?;
-        fs::write(dir.join("measurements.json"), measurements_json(&pcrs)?)?;
 
         let (administrator, appliance) = (AccessKey::new("ADMIN"), AccessKey::new("APPLIANCE"));
         let identities = vec![
@@ -98,24 +141,35 @@ impl Stack {
         ];
         let kms = KmsOptions::new(REGION, ACCOUNT, identities, root.anchor());
         let kms = DevelopmentKms::start(kms).await?;
+        fs::write(dir.join("kms-ca.pem"), kms.ca_pem())?;
         let arn: KeyArn = kms.create_key(&deployment::closed_key_policy())?.parse()?;
+
+        let (enclave, pcrs) = match &plan.enclosure {
+            Enclosure::Process => (Enclave::Process(None), measurements(program)?),
+            Enclosure::Machine(workshop) => {
+                let (machine, image) = EnclaveMachine::new(workshop, &root, &dir, kms.ca_pem())?;
+                (Enclave::Machine(Box::new(machine)), image.pcrs())
+            }
+        };
+        fs::write(dir.join("measurements.json"), measurements_json(&pcrs)?)?;
 
         let operator = ClientKey::generate();
         let mut manifest = deployment::manifest(&arn, &operator);
-        change(&mut manifest);
-        let bytes = manifest.to_bytes()?;
+        (plan.manifest)(&mut manifest);
+        let mut bytes = manifest.to_bytes()?;
         let manifest_hash = ManifestHash::of(&bytes);
-        fs::write(dir.join("manifest.cbor"), &bytes)?;
         let policy = deployment::key_policy(&pcrs[0], &manifest, &manifest_hash);
         fs::write(dir.join("key-policy.json"), &policy)?;
         kms.put_key_policy(arn.as_str(), &policy)?;
+        (plan.given)(&mut bytes);
+        fs::write(dir.join("manifest.cbor"), &bytes)?;
 
         write_secret(&dir.join("operator.key"), &operator.to_hex())?;
-        fs::write(dir.join("kms-ca.pem"), kms.ca_pem())?;
         write_secret(&dir.join("credentials.toml"), &appliance.credentials_file())?;
         certificates(&dir, deployment::CERTIFICATE_NAME)?;
         let [https, ops] = [free_address()?, free_address()?];
-        let config = parent_config(&dir, https, ops, kms.addr());
+        let relay = plan.relay.unwrap_or_else(|| kms.addr());
+        let config = parent_config(&dir, https, ops, relay);
         fs::write(dir.join("parent.toml"), config)?;
 
         let path = |name: &str| dir.join(name);
@@ -137,8 +191,12 @@ impl Stack {
             client_proof_key: path("operator.key"),
         };
         let program = program.to_owned();
-        let mut stack = Self { file, dir, program, manifest_hash, kms, parts: vec![] };
-        stack.start_parts().await?;
+        let mut stack = Self { file, dir, program, manifest_hash, kms, parent: None, enclave };
+        stack.power_on().await?;
+        stack.start_parent().await?;
+        let ops = stack.ops()?;
+        let configured = || probe(ops).is_ok_and(|answer| answer.contains("no_vault"));
+        stack.wait("the enclave to measure its manifest", configured).await?;
         Ok(stack)
     }
 
@@ -154,41 +212,110 @@ impl Stack {
         Ok(whole)
     }
 
-    /// The process id of the part of this name, `enclave` or `parent`.
+    /// The process id of the part of this name, `enclave` or `parent`, while it runs.
     #[must_use]
     pub fn process(&self, name: &str) -> Option<u32> {
-        self.parts.iter().find(|part| part.name() == name).map(Part::id)
+        match (name, &self.enclave) {
+            ("parent", _) => self.parent.as_ref().map(Part::id),
+            ("enclave", Enclave::Process(part)) => part.as_ref().map(Part::id),
+            ("enclave", Enclave::Machine(machine)) => machine.machine().map(Machine::id),
+            _ => None,
+        }
     }
 
-    async fn start_parts(&mut self) -> Outcome<()> {
-        let text = |path: PathBuf| path.to_string_lossy().into_owned();
-        let dir = text(self.dir.clone());
-        let enclave = ["enclave", "--dir", &dir];
-        self.start_part("enclave", &enclave)?;
+    /// The enclave's machine, if it runs in one and is on.
+    #[must_use]
+    pub fn machine(&self) -> Option<&Machine> {
+        match &self.enclave {
+            Enclave::Process(_) => None,
+            Enclave::Machine(machine) => machine.machine(),
+        }
+    }
+
+    /// Starts the enclave, from nothing; the time until it was up, for a machine until it reported
+    /// its start.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub async fn power_on(&mut self) -> Outcome<Duration> {
+        self.power_off();
+        let from = Instant::now();
+        match &mut self.enclave {
+            Enclave::Machine(machine) => return tokio::task::block_in_place(|| machine.power_on()),
+            Enclave::Process(part) => {
+                let dir = self.dir.to_string_lossy();
+                let log = self.dir.join("enclave.log");
+                *part =
+                    Some(Part::start("enclave", &self.program, &["enclave", "--dir", &dir], &log)?);
+            }
+        }
         let socket = self.dir.join("5000.sock");
         self.wait("the enclave to listen", || socket.exists()).await?;
-        let config = text(self.dir.join("parent.toml"));
-        self.start_part("parent", &["parent", "--config", &config])?;
+        Ok(from.elapsed())
+    }
+
+    /// Ends the enclave as a power cut does.
+    pub fn power_off(&mut self) {
+        match &mut self.enclave {
+            Enclave::Machine(machine) => machine.power_off(),
+            Enclave::Process(part) => {
+                *part = None;
+                for port in [REQUEST_PORT, RELAY_PORT] {
+                    // There is none before the first start.
+                    let _ = fs::remove_file(self.dir.join(format!("{port}.sock")));
+                }
+            }
+        }
+    }
+
+    /// Starts the parent; returns once it accepts connections.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub async fn start_parent(&mut self) -> Outcome<()> {
+        self.stop_parent();
+        let config = self.dir.join("parent.toml");
+        let (config, log) = (config.to_string_lossy(), self.dir.join("parent.log"));
+        self.parent =
+            Some(Part::start("parent", &self.program, &["parent", "--config", &config], &log)?);
         let https: SocketAddr = self.file.url.trim_start_matches("https://").parse()?;
-        self.wait("the parent to serve", || TcpStream::connect(https).is_ok()).await?;
-        let ops: SocketAddr = self.file.ops_url.trim_start_matches("http://").parse()?;
-        let configured = || probe(ops).is_ok_and(|answer| answer.contains("no_vault"));
-        self.wait("the enclave to measure its manifest", configured).await
+        self.wait("the parent to serve", || TcpStream::connect(https).is_ok()).await
     }
 
-    fn start_part(&mut self, name: &'static str, arguments: &[&str]) -> Outcome<()> {
-        let log = self.dir.join(format!("{name}.log"));
-        self.parts.insert(0, Part::start(name, &self.program, arguments, &log)?);
-        Ok(())
+    /// Ends the parent at once, without a word to it.
+    pub fn stop_parent(&mut self) {
+        self.parent = None;
     }
 
-    /// Waits for up to ten seconds, and no longer than every part lives.
-    async fn wait(&mut self, what: &str, done: impl Fn() -> bool) -> Outcome<()> {
-        for _ in 0..500 {
+    /// What the parent's readiness probe answers: the head and the body.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub fn readiness(&self) -> Outcome<String> {
+        Ok(probe(self.ops()?)?)
+    }
+
+    fn ops(&self) -> Outcome<SocketAddr> {
+        Ok(self.file.ops_url.trim_start_matches("http://").parse()?)
+    }
+
+    /// Waits for up to a minute, and no longer than every part lives that was started.
+    ///
+    /// # Errors
+    /// If it takes longer, or a part ends.
+    pub async fn wait(&mut self, what: &str, done: impl Fn() -> bool) -> Outcome<()> {
+        for _ in 0..3_000 {
             if done() {
                 return Ok(());
             }
-            for part in &mut self.parts {
+            let enclave = match &mut self.enclave {
+                Enclave::Process(part) => part.as_mut(),
+                Enclave::Machine(machine) if machine.machine().is_some_and(|m| !m.runs()) => {
+                    return Err("the enclave's machine ended".into());
+                }
+                Enclave::Machine(_) => None,
+            };
+            for part in self.parent.as_mut().into_iter().chain(enclave) {
                 if let Some(status) = part.ended()? {
                     let log = self.dir.join(format!("{}.log", part.name()));
                     let (name, log) = (part.name(), log.display());
@@ -197,7 +324,7 @@ impl Stack {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        Err(format!("waited ten seconds for {what}; see the logs in {}", self.dir.display()).into())
+        Err(format!("waited a minute for {what}; see the logs in {}", self.dir.display()).into())
     }
 }
 
