@@ -263,6 +263,51 @@ mod tests {
     }
 
     #[test]
+    fn claims_open_by_the_user_data_that_commits_to_them_and_by_no_other() {
+        let claims = claims(&[key(1)]);
+        let bytes = claims.to_bytes().expect("are short");
+        let user_data = Claims::user_data(&bytes);
+        let hash = digest::digest(&digest::SHA384, &bytes);
+        assert_eq!(user_data, [b"nitro-signer/attestation/v1", hash.as_ref()].concat());
+        let check = |bytes: &[u8], user_data: &[u8], opened: bool| {
+            let expected = if opened { Ok(claims.clone()) } else { Err(ClaimsError) };
+            assert_eq!(Claims::open(bytes, user_data), expected);
+        };
+        check(&bytes, &user_data, true);
+        check(&bytes, &[], false);
+        check(&bytes, &user_data[1..], false);
+        check(&bytes, &[user_data.as_slice(), &[0]].concat(), false);
+        check(&bytes, hash.as_ref(), false);
+        check(&bytes, &KeyClaims::user_data(&bytes), false);
+        let other = Claims { manifest_version: 2, ..claims.clone() }.to_bytes().expect("are short");
+        check(&other, &user_data, false);
+        // Committed to, and no claims of this kind.
+        for none in [&[][..], &[0xa0], &[bytes.as_slice(), &[0]].concat()] {
+            check(none, &Claims::user_data(none), false);
+        }
+    }
+
+    #[test]
+    fn claims_have_at_most_64_kib() {
+        let of_length = |length: usize| {
+            // A text of 256 bytes or more has a head of three bytes, an empty one of one.
+            let others = claims(&[]).to_bytes().expect("are short").len() + 2;
+            Claims { version: "v".repeat(length - others), ..claims(&[]) }
+        };
+        let check = |length: usize, fits: bool| {
+            let claims = of_length(length);
+            let bytes = serde_cbor::to_vec(&claims).expect("encode");
+            assert_eq!(bytes.len(), length);
+            let (written, opened) =
+                (claims.to_bytes(), Claims::open(&bytes, &Claims::user_data(&bytes)));
+            assert_eq!(written, if fits { Ok(bytes) } else { Err(ClaimsError) });
+            assert_eq!(opened, if fits { Ok(claims) } else { Err(ClaimsError) });
+        };
+        check(MAX_CLAIMS, true);
+        check(MAX_CLAIMS + 1, false);
+    }
+
+    #[test]
     fn a_list_proves_all_keys_only_if_it_is_exactly_theirs() {
         let keys: Vec<HeldKey> = (1..6).map(key).collect();
         let claims = claims(&keys);

@@ -104,3 +104,50 @@ impl Kept {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::chain::TrustAnchor;
+    use super::*;
+
+    #[test]
+    fn a_path_is_every_certificate_on_it() {
+        let last = |ders: &[&[u8]]| {
+            let ders: Vec<Vec<u8>> = ders.iter().map(|der| der.to_vec()).collect();
+            *Path::of_each(&ders).last().expect("is not empty")
+        };
+        let check = |ders: &[&[u8]], same: bool| {
+            assert_eq!(last(ders) == last(&[b"root", b"region", b"zone"]), same);
+        };
+        check(&[b"root", b"region", b"zone"], true);
+        check(&[b"root", b"region", b"other"], false);
+        check(&[b"root", b"other", b"zone"], false);
+        check(&[b"other", b"region", b"zone"], false);
+        check(&[b"region", b"zone"], false);
+        check(&[b"root", b"zone"], false);
+        check(&[b"zone"], false);
+        check(&[b"root", b"regionzone"], false);
+    }
+
+    #[test]
+    fn the_one_not_needed_for_longest_is_forgotten() {
+        let certificate = Certificate::parse(TrustAnchor::aws().der()).expect("is a certificate");
+        let certificate = Arc::new(certificate);
+        let paths: Vec<Path> = Path::of_each(&[vec![0], vec![1], vec![2]]);
+        let keep = |cache: &IssuerCache, index: usize| {
+            cache.keep([(paths[index], &certificate)].into_iter());
+        };
+        let check = |needed: &dyn Fn(&IssuerCache), kept: [bool; 3]| {
+            let cache = IssuerCache::new(NonZeroUsize::new(2).expect("not zero"));
+            keep(&cache, 0);
+            keep(&cache, 1);
+            needed(&cache);
+            keep(&cache, 2);
+            assert_eq!([0, 1, 2].map(|index| cache.find(&paths[index]).is_some()), kept);
+        };
+        check(&|_| (), [false, true, true]);
+        check(&|cache| drop(cache.find(&paths[0])), [true, false, true]);
+        check(&|cache| drop(cache.find(&paths[1])), [false, true, true]);
+        check(&|cache| keep(cache, 0), [true, false, true]);
+    }
+}

@@ -271,7 +271,9 @@ mod tests {
         check(AWS_ROOT_G1, true);
         check(&[AWS_ROOT_G1, AWS_ROOT_G1].concat(), false);
         check(b"", false);
-        check(&vec![b' '; MAX_PEM + 1], false);
+        let padded = |length| [AWS_ROOT_G1, &vec![b'\n'; length - AWS_ROOT_G1.len()]].concat();
+        check(&padded(MAX_PEM), true);
+        check(&padded(MAX_PEM + 1), false);
         let der = TrustAnchor::aws().der().to_vec();
         assert_eq!(TrustAnchor::custom_der(&der).map(|a| a.kind()), Ok(TrustKind::Aws));
         let mut longer = der.clone();

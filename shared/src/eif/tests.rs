@@ -235,6 +235,32 @@ fn a_header_that_is_not_an_images_is_refused() {
 }
 
 #[test]
+fn headers_are_written_as_by_awss_own_crate() {
+    let check = |hex: &str, architecture: Architecture| {
+        let file = vector(hex);
+        let bytes = file.first_chunk().expect("is longer than a header");
+        let read = Header::parse(bytes).expect("is an image's");
+        let written = Header::new(architecture, read.sizes().to_vec()).expect("is not too large");
+        assert_eq!(&written.with_checksum(read.checksum()).to_bytes(), bytes);
+    };
+    check(include_str!("vectors/p256.hex"), Architecture::X86_64);
+    check(include_str!("vectors/unsigned.hex"), Architecture::Aarch64);
+}
+
+#[test]
+fn an_image_has_at_most_4_gib() {
+    let check = |size: u64, fits: bool| {
+        // Beside the headers of the file and of three sections, and two bytes.
+        let header = Header::new(Architecture::X86_64, vec![1, size, 1]);
+        assert_eq!(header.is_ok(), fits, "{size}");
+    };
+    let most = MAX_IMAGE - (548 + 3 * 12 + 2);
+    check(most, true);
+    check(most + 1, false);
+    check(u64::MAX, false);
+}
+
+#[test]
 fn the_checksum_is_over_everything_but_itself() {
     for at in 0..good().len() {
         let mut file = good();
@@ -293,6 +319,7 @@ fn each_part_is_there_once_and_in_the_order_that_is_measured() {
     check(&image(4, &[k, c, m, m, r]), "section 3: a second metadata section");
     check(&image(4, &[k, c, m]), "no ramdisk");
     let signature = (SIGNATURE, b"x".as_slice());
+    check(&image(4, &[k, m, signature]), "no command line");
     check(&image(3, &[k, c, r, signature, signature]), "section 4: a second signature section");
 }
 
@@ -399,6 +426,11 @@ fn a_signature_that_would_not_start_is_no_pcr8() {
     check(&by(&[pem, pem].concat()), "exactly one in PEM");
     check(&by(b""), "exactly one in PEM");
     check(&by(&pem[..300]), "exactly one in PEM");
+    // The key's algorithm on the same curve: 1.2.840.10045.2.1, and 2.2 in its place.
+    let pem = std::str::from_utf8(pem).expect("is text");
+    let other = pem.replace("hkjOPQIB\n", "hkjOPQIC\n");
+    assert_ne!(other, pem);
+    check(&by(other.as_bytes()), "not on P-256, P-384 or P-521");
 
     check(&encode(&[mine.clone(), mine.clone()]), "2 signatures");
     check(&encode(&[]), "0 signatures");

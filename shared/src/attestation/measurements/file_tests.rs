@@ -90,6 +90,7 @@ fn an_image_that_nitro_cli_found_wrong_is_refused() {
     check(&three, r#""CheckCRC": true"#, "IsSigned is missing");
     check(&three, r#""IsSigned": "false", "CheckCRC": true"#, "IsSigned must be true or false");
     check(&three, r#""IsSigned": false, "CheckCRC": true, "Other": 1"#, "\"Other\" is not a field");
+    check(&three, r#""IsSigned": false, "CheckCRC": true, "ImageName": 1"#, "ImageName must be");
     check(&three, r#""IsSigned": false, "CheckCRC": true, "Metadata": {}"#, "BuildTool is missing");
     let long =
         format!(r#""IsSigned": false, "CheckCRC": true, "ImageVersion": "{}""#, "v".repeat(257));
@@ -176,6 +177,9 @@ fn a_file_has_at_most_64_images_and_64_kib() {
     let file = read(&many(64)).expect("is not too many");
     assert_eq!(read(&file.to_json()), Ok(file));
     refused(&many(65), "65 images; a file has 1 to 64");
+    // Counted before any of them is read.
+    let empty = ["{}"; 65].join(",");
+    refused(&format!(r#"{{"images": [{empty}]}}"#), "65 images; a file has 1 to 64");
     let padded = |length: usize| ours("") + &" ".repeat(length - ours("").len());
     assert!(read(&padded(MAX_FILE)).is_ok());
     refused(&padded(MAX_FILE + 1), "65537 bytes");

@@ -1,6 +1,8 @@
 //! Does an anchor that remembers issuers come to the same verdicts as one that does not?
 
+use super::super::certificate::public_key_info;
 use super::super::chain::Level;
+use super::super::key::SigningKey;
 use super::*;
 use std::num::NonZeroUsize;
 
@@ -30,6 +32,26 @@ fn what_was_not_needed_for_longest_is_forgotten() {
         verify(&other.draft().sign(), &anchor, &expected(), NOW_MS).expect("verifies");
         assert_eq!(anchor.remembered(), 1);
     }
+}
+
+/// A zone under one region's certificate is not remembered under another of the same name.
+#[test]
+fn an_issuer_is_remembered_under_its_own_issuers_only() {
+    let enclave = ordinary();
+    let anchor = remembering(&enclave, 8);
+    let (good, mut renewed) = (enclave.draft(), enclave.draft());
+    let region = renewed.chain.draft_mut(Level::Region);
+    region.key = SigningKey::generate();
+    region.public_key_info = public_key_info(region.key.point());
+    renewed.reissue();
+    for draft in [&good, &renewed] {
+        verify(&draft.sign(), &anchor, &expected(), NOW_MS).expect("verifies");
+    }
+    assert_eq!(anchor.remembered(), 4);
+    let mut mixed = good;
+    let region = renewed.chain.issued[Level::Region as usize].clone();
+    chain::issued(Level::Region, |der| *der = region)(&mut mixed);
+    assert_eq!(finding(verify(&mixed.sign(), &anchor, &expected(), NOW_MS)), Some(Finding::C8));
 }
 
 /// A certificate that was remembered is judged anew in everything but its signature.

@@ -8,7 +8,7 @@ use crate::nsm::chain::Level;
 use crate::nsm::key::SigningKey;
 use aws_lc_rs::digest::{SHA256, digest};
 use const_oid::ObjectIdentifier;
-use const_oid::db::rfc4519::COMMON_NAME;
+use const_oid::db::rfc4519::{COMMON_NAME, ORGANIZATIONAL_UNIT_NAME};
 use const_oid::db::rfc5280::ID_CE_EXT_KEY_USAGE;
 use const_oid::db::rfc5912::{
     ECDSA_WITH_SHA_256, ECDSA_WITH_SHA_384, ID_EC_PUBLIC_KEY, SECP_256_R_1, SECP_384_R_1,
@@ -20,6 +20,7 @@ const LEVELS: [Level; 4] = [Level::Region, Level::Zonal, Level::Instance, Level:
 const ISSUERS: [Level; 3] = [Level::Region, Level::Zonal, Level::Instance];
 const NOW_S: u64 = NOW_MS / 1000;
 const SEQUENCE: u8 = 0x30;
+const SET: u8 = 0x31;
 const BIT_STRING: u8 = 0x03;
 const UTF8_STRING: u8 = 0x0c;
 const PRINTABLE_STRING: u8 = 0x13;
@@ -96,7 +97,7 @@ fn oid(oid: ObjectIdentifier) -> Vec<u8> {
 /// A name of one common name, its text in a string of this type.
 fn common_name(string: u8, text: &[u8]) -> Vec<u8> {
     let value = element(string, &[text]);
-    element(SEQUENCE, &[&element(0x31, &[&element(SEQUENCE, &[&oid(COMMON_NAME), &value])])])
+    element(SEQUENCE, &[&element(SET, &[&element(SEQUENCE, &[&oid(COMMON_NAME), &value])])])
 }
 
 #[test]
@@ -148,6 +149,11 @@ fn c2_certificates_are_version_3_in_strict_der() {
         parts[2] = [&[BIT_STRING, 0x81, parts[2][1]], bits.as_slice()].concat();
         *der = element(SEQUENCE, &[&parts.concat()]);
     }));
+    // critical = FALSE written out, which is the default.
+    rule.refuses(leaf_elements(|e| {
+        let critical = e[7].windows(3).position(|bytes| bytes == [1, 1, 0xff]);
+        e[7][critical.expect("has a critical extension") + 2] = 0;
+    }));
     // A signature and a key whose last byte is not all used.
     rule.refuses(issued(Level::Leaf, |der| {
         let mut parts = elements(der);
@@ -189,6 +195,12 @@ fn c2_certificates_are_version_3_in_strict_der() {
     rule.refuses(at(Level::Leaf, |c| c.subject = common_name(UTF8_STRING, &[0xff])));
     rule.accepts(at(Level::Leaf, |c| c.subject = common_name(UTF8_STRING, named)));
     rule.accepts(at(Level::Leaf, |c| c.subject = common_name(PRINTABLE_STRING, named)));
+    // A part of a name that is a set of two, in its order and out of it.
+    let attribute = |kind, text| element(SEQUENCE, &[&oid(kind), &element(UTF8_STRING, &[text])]);
+    let (name, unit) = (attribute(COMMON_NAME, named), attribute(ORGANIZATIONAL_UNIT_NAME, named));
+    let of_set = |set: [&[u8]; 2]| element(SEQUENCE, &[&element(SET, &set)]);
+    rule.accepts(at(Level::Leaf, |c| c.subject = of_set([&name, &unit])));
+    rule.refuses(at(Level::Leaf, |c| c.subject = of_set([&unit, &name])));
 }
 
 #[test]

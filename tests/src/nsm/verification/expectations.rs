@@ -3,7 +3,9 @@
 use super::*;
 use crate::nsm::certificate::{CertificateDraft, ExtensionDraft, name};
 use crate::nsm::chain::Level;
+use const_oid::ObjectIdentifier;
 use const_oid::db::rfc4519::COMMON_NAME;
+use std::iter::repeat_with;
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/signer";
 const INSTANCE: &str = "i-0123456789abcdef0";
@@ -127,6 +129,9 @@ fn a3_every_pinned_register_has_its_value_and_none_is_zero() {
     check(Ok(expecting([signed(9), image(1, 2, 3)])), None);
     check(Ok(expecting([signed(9), signed(8)])), None);
     check(Ok(expecting([image(9, 2, 3).pin(8, [8; 48]).expect("not zero")])), Some(Finding::A2));
+    let of_role = |pcr3| image(1, 2, 3).pin(3, pcr3).expect("not zero");
+    check(Ok(expecting([of_role(pcr::of_role_arn(ROLE))])), None);
+    check(Ok(expecting([of_role([9; 48])])), Some(Finding::A3));
 
     // A pin of zeros would hold for every enclave that measured nothing there.
     let error = |pin: Result<Expectations, PinError>| pin.err();
@@ -238,11 +243,14 @@ fn a7_another_root_is_asked_for_usable_and_reported() {
         assert_eq!(found, (!usable).then_some(Finding::A7), "{:?}", anchor.err());
     };
     let root = DevelopmentRoot::generate();
-    let parts = ordinary().draft().chain;
-    let bent = |bend: &dyn Fn(&mut CertificateDraft)| {
-        let mut draft = parts.drafts[0].clone();
+    let draft = {
+        let mut draft = ordinary().draft().chain.draft_mut(Level::Region).clone();
         (draft.issuer, draft.subject) = (root.name(), root.name());
         draft.extensions[0] = ExtensionDraft::constraints(true, None);
+        draft
+    };
+    let bent = |bend: &dyn Fn(&mut CertificateDraft)| {
+        let mut draft = draft.clone();
         bend(&mut draft);
         draft.sign(&draft.key)
     };
@@ -257,7 +265,22 @@ fn a7_another_root_is_asked_for_usable_and_reported() {
     check(&bent(&|draft| draft.extensions[0].critical = false), false);
     check(&bent(&|draft| draft.version = 1), false);
     // Of the right names, and signed by another key.
-    check(&parts.drafts[0].sign(root.key()), false);
+    check(&draft.sign(root.key()), false);
+
+    // As long as a certificate in a document may be, and a byte longer.
+    let of_length = |length: usize| {
+        let unknown = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.99999.1");
+        let padded = |padding: usize| {
+            let value = vec![0; padding];
+            let padding = ExtensionDraft { oid: unknown, critical: false, value };
+            bent(&|draft| draft.extensions.push(padding.clone()))
+        };
+        let padding = length + 256 - padded(256).len();
+        // The signature takes a byte or two more or less each time.
+        repeat_with(|| padded(padding)).find(|der| der.len() == length).expect("never ends")
+    };
+    check(&of_length(1024), true);
+    check(&of_length(1025), false);
 
     // Whoever judges by another root reads so; Amazon's is Amazon's however it was named.
     let amazons = TrustAnchor::aws();
@@ -271,7 +294,12 @@ fn a7_another_root_is_asked_for_usable_and_reported() {
     assert_eq!(finding(judged), Some(Finding::C1), "nobody asked for the other root");
     let pem = enclave.root.pem();
     assert!(TrustAnchor::custom_pem(pem.as_bytes()).is_ok());
-    for other in ["", "no PEM", &pem.repeat(2), &pem.replace("CERTIFICATE", "PUBLIC KEY")] {
+    // Comments around the certificate, as many as a file may have, and a byte more.
+    let longest = pem.clone() + &"\n".repeat(16_384 - pem.len());
+    assert!(TrustAnchor::custom_pem(longest.as_bytes()).is_ok());
+    let longer = longest + "\n";
+    let key = pem.replace("CERTIFICATE", "PUBLIC KEY");
+    for other in ["", "no PEM", &pem.repeat(2), &key, &longer] {
         let found = TrustAnchor::custom_pem(other.as_bytes()).err().map(|r| r.finding());
         assert_eq!(found, Some(Finding::A7));
     }

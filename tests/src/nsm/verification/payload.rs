@@ -49,6 +49,7 @@ fn p1_the_payload_is_one_map_of_bounded_size_in_the_shortest_form() {
     // At most 32 entries, whatever they are; what ends a key without a value ends the map.
     refused(&cbor::head(5, 33));
     refused(&cbor::head(5, u64::MAX));
+    refused(&[cbor::head(5, 33), cbor::text("a")].concat());
     rule.check(&around(&rule, &[cbor::head(5, 32), cbor::text("a")].concat()), Some(Finding::P4));
     refused(&[&[0xbf], cbor::text("timestamp").as_slice()].concat());
     // Lengths and integers that could be shorter, wherever they are.

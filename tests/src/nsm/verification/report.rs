@@ -139,6 +139,75 @@ fn nothing_expected_is_said_to_be_skipped_and_why() {
     assert!(verification.into_result().is_ok());
 }
 
+/// What became of one rule.
+fn outcome(verification: &Verification, wanted: Finding) -> Outcome {
+    let mut outcomes = verification.outcomes();
+    outcomes.find(|(finding, _)| *finding == wanted).expect("is in the list").1
+}
+
+/// Passed, or skipped because nothing was expected there.
+fn passed(finding: Finding, asked: bool) -> Outcome {
+    if asked { Outcome::Passed } else { Outcome::Skipped(Skipped::NotAsked(finding)) }
+}
+
+/// An image's own registers count too: those of the one that matched, or else of any of them.
+#[test]
+fn registers_pinned_alone_or_with_an_image_were_asked_for() {
+    let enclave = Enclave::start(Options { signer: Some([8; 48]), ..Options::default() });
+    let document = enclave.draft().sign();
+    let image = |pcr0| MeasurementSet::new([pcr0; 48], IMAGE[1], IMAGE[2]).expect("not zero");
+    let signed = |pcr0| image(pcr0).pin(8, [8; 48]).expect("not zero");
+    let of = |first: MeasurementSet, second: MeasurementSet| {
+        Expectations::new(first).or_image(second).nonce(NONCE)
+    };
+    let check = |expected: Expectations, asked: bool| {
+        let verification = whole(&enclave, &document, &expected);
+        assert_eq!(outcome(&verification, Finding::A3), passed(Finding::A3, asked));
+    };
+    check(of(image(1), image(9)), false);
+    check(of(image(1), image(9)).pin(8, [8; 48]).expect("is one pin"), true);
+    check(of(image(1), signed(9)), false);
+    check(of(signed(1), image(9)), true);
+    check(of(image(1), image(9)).nonce(b"another"), false);
+    check(of(image(1), signed(9)).nonce(b"another"), true);
+    check(of(signed(1), image(9)).nonce(b"another"), true);
+}
+
+#[test]
+fn either_of_user_data_and_public_key_can_be_asked_for() {
+    let enclave = ordinary();
+    let document = enclave.nsm.document(Some(b"some"), None, Some(b"key"));
+    let [pcr0, pcr1, pcr2] = IMAGE;
+    let any = || Expectations::new(MeasurementSet::new(pcr0, pcr1, pcr2).expect("not zero"));
+    let check = |expected: Expectations, asked: bool| {
+        let verification = whole(&enclave, &document, &expected);
+        assert_eq!(outcome(&verification, Finding::A5), passed(Finding::A5, asked));
+    };
+    check(any(), false);
+    check(any().user_data(b"some"), true);
+    check(any().public_key(b"key"), true);
+    check(any().user_data(b"some").public_key(b"key"), true);
+}
+
+/// Of a document that is refused for another reason too.
+#[test]
+fn a_deny_list_was_given_or_not_whatever_was_broken_behind_it() {
+    let enclave = ordinary();
+    let mut draft = enclave.draft();
+    draft.payload.set("timestamp", cbor::unsigned(NOW_MS - 4000));
+    let document = draft.sign();
+    let check = |denied: Option<[u8; 32]>| {
+        let anchor = enclave.root.anchor().deny(denied);
+        let now = Time::Now(NOW_MS);
+        let verification =
+            nitro_signer_shared::attestation::verify(&document, &anchor, &expected(), now);
+        assert_eq!(failed(&verification), [Finding::T3]);
+        assert_eq!(outcome(&verification, Finding::C10), passed(Finding::C10, denied.is_some()));
+    };
+    check(None);
+    check(Some([0; 32]));
+}
+
 #[test]
 fn a_document_is_judged_as_of_the_time_that_was_asked_for() {
     let enclave = ordinary();
