@@ -76,6 +76,8 @@ async fn a_right_deployment_passes_before_and_after_its_vault_is_made() {
     let ended = host.cli(&DOCTOR).await;
     leaves_nothing(&host, &ended);
     assert_eq!(ended.exit, 0, "{}", ended.text);
+    let found = ended.check("kms_refuses")["found"].as_str().unwrap();
+    assert!(found.contains("not asked to make one"), "{found}");
     assert_eq!(fs::read(host.path("store/vault")).unwrap(), vault);
     assert_eq!(stored(&host), ["vault"]);
 }
@@ -95,6 +97,38 @@ async fn a_key_policy_that_lets_other_manifests_in_is_called_that() {
     let vault = store_a_vault(&host).await;
     check(host.cli(&DOCTOR).await);
     assert_eq!(fs::read(host.path("store/vault")).unwrap(), vault);
+}
+
+/// The key policy, in which PCR16 is demanded for everything but Decrypt.
+fn without_manifest_for_decrypt(mut policy: Value) -> Value {
+    let open = without_manifest(policy.clone());
+    let mut open = open["Statement"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|s| s["Sid"] == "ApplianceMeasured")
+        .unwrap()
+        .clone();
+    open["Sid"] = json!("Open");
+    open["Action"] = json!(["kms:Decrypt"]);
+    let statements = policy["Statement"].as_array_mut().unwrap();
+    let deny = statements.iter_mut().find(|s| s["Sid"] == "OnlyThisManifest").unwrap();
+    deny["Action"].as_array_mut().unwrap().retain(|action| action != "kms:Decrypt");
+    statements.push(open);
+    policy
+}
+
+/// No vault can be made under another manifest there, but every vault be opened.
+#[tokio::test(flavor = "multi_thread")]
+async fn vaults_that_could_be_opened_are_found_before_there_is_one() {
+    let host = Host::new().await;
+    host.set_policy(without_manifest_for_decrypt);
+    let ended = host.cli(&with_key()).await;
+    leaves_nothing(&host, &ended);
+    assert_eq!((ended.exit, ended.those("failed")), (1, vec!["kms_refuses"]), "{}", ended.text);
+    let found = ended.check("kms_refuses")["found"].as_str().unwrap();
+    assert!(found.contains("OTHER MANIFESTS IN") && found.contains("open a vault"), "{found}");
+    assert!(stored(&host).is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,7 +18,7 @@ use nitro_signer_shared::attestation::{
 };
 use nitro_signer_shared::claims::{ClaimSet, Claims};
 use nitro_signer_shared::manifest::{Manifest, ManifestHash};
-use nitro_signer_shared::message::{Request, Response};
+use nitro_signer_shared::message::{Request, Response, State};
 use nitro_signer_shared::proof::Intent;
 use nitro_signer_shared::refusal::{Refusal, RefusalCode};
 use serde_bytes::ByteBuf;
@@ -147,21 +147,30 @@ impl<'a> Boot<'a> {
         }
     }
 
-    /// Has the enclave make a vault through KMS, and throws it away.
+    /// Has the enclave make a vault through KMS. It is stored nowhere.
     pub(super) async fn make_vault(
         &self,
         key: &ProofKey,
         manifest: &Manifest,
         hash: &ManifestHash,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Vec<u8>, Refusal> {
         let intent = Intent::create_vault(manifest.vault.as_str());
         let proof = key
             .prove(&intent, hash)
             .map_err(|e| Refusal::new(RefusalCode::Internal, e.to_string()))?;
         let ask = Ask { asserted: None, proofs: vec![proof], request: Request::CreateVault {} };
         match self.link.call(ask, KMS_DEADLINE).await? {
-            Response::VaultCreated { .. } => Ok(()),
+            Response::VaultCreated { vault } => Ok(vault.into_vec()),
             _ => Err(another_answer()),
+        }
+    }
+
+    /// Has the enclave open this vault through KMS. `store` is the boot's own, in memory.
+    pub(super) async fn open(&self, store: &Store, vault: &[u8]) -> Result<(), Refusal> {
+        store.create_vault(vault).await?;
+        match self.link.reconfigure().await? {
+            State::Ready => Ok(()),
+            other => Err(Refusal::new(RefusalCode::NotReady, other.as_str())),
         }
     }
 

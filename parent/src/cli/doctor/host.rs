@@ -165,13 +165,13 @@ pub(super) fn tls(tls: &Tls) -> Found<()> {
     Ok(((), "certificate, key and clients' authority load".to_owned()))
 }
 
-/// The store opens and reads. Of a folder it is also seen that this user can write to it; the
+/// The store opens and reads; with the vault that is in it. Of a folder it is also seen that this user can write to it; the
 /// enclave's objects are left alone.
 pub(super) async fn store(
     config: &Config,
     manifest: &Manifest,
     credentials: Arc<Provider>,
-) -> Found<Store> {
+) -> Found<(Store, Option<Vec<u8>>)> {
     let unusable = |how: String| {
         Fault::new(how, "Correct `store`, or the rights of this user or of the instance's role.")
     };
@@ -189,8 +189,8 @@ pub(super) async fn store(
         }
         StoreAddress::S3 { .. } => "can be read; whether it can be written to shows with the vault",
     };
-    let vault = if vault.is_some() { "holds a vault" } else { "holds no vault yet" };
-    Ok((store, format!("{written}, and {vault}")))
+    let holds = if vault.is_some() { "holds a vault" } else { "holds no vault yet" };
+    Ok(((store, vault), format!("{written}, and {holds}")))
 }
 
 fn writable(folder: &Path) -> std::io::Result<()> {

@@ -7,26 +7,22 @@
 
 mod altered;
 mod boot;
+mod examination;
 mod host;
 
 use super::check::{Checks, Fault};
 use super::connection::{Prover, Stack};
-use super::enclave::{EnclaveName, ListedImage, Meant, NitroCli, Resources, Signals, measurements};
+use super::enclave::{EnclaveName, ListedImage, NitroCli, Signals, measurements};
 use super::output::{Failure, Report};
-use super::proof::ProofKey;
 use super::trust::anchor;
 use crate::config::Config;
 use crate::credentials::Provider;
-use crate::link::{EnclaveAddress, Phase};
+use crate::link::EnclaveAddress;
 use crate::store::Store;
-use altered::Altered;
-use boot::{Boot, Unsettled};
-use nitro_signer_shared::attestation::TrustAnchor;
+use examination::Examination;
 use nitro_signer_shared::manifest::{Manifest, ManifestHash};
-use nitro_signer_shared::refusal::RefusalCode;
 use serde_json::json;
 use std::path::PathBuf;
-use std::slice;
 use std::sync::Arc;
 
 /// Every check, in the order in which they are made and shown.
@@ -62,7 +58,8 @@ Examples: before there is a vault, with the key of a client who may make one; la
 
 Run it as the service's user, with the parent and its enclave stopped: it refuses to run beside
 them. Without a stored vault and without --client-key the last two questions cannot be put to KMS,
-and they are not said to be answered. A vault that it makes is thrown away and never stored.
+and they are not said to be answered; with a vault and without a key KMS is asked to open and not to
+make one. A vault that it makes is thrown away: the second enclave never sees the store.
 
 Exit codes: 0 every check was made and passed, 1 one failed or was not made, 2 usage, 6 debug mode.")]
 pub(super) struct Doctor {
@@ -106,6 +103,8 @@ struct Deployment {
     hash: ManifestHash,
     image: ListedImage,
     store: Store,
+    /// The stored vault, if there is one.
+    vault: Option<Vec<u8>>,
     credentials: Arc<Provider>,
 }
 
@@ -138,8 +137,8 @@ impl Doctor {
         let (mut checks, mut known) = (Checks::default(), Known::default());
         let why = match self.look_at_host(&mut checks, &mut known).await {
             Ok(deployment) => {
-                let mut examined = Examined { doctor: &self, deployment, key, anchor };
-                let stopped = examined.boot_twice(&mut checks, &mut known, &mut signals).await;
+                let examination = Examination { doctor: &self, deployment, key, anchor };
+                let stopped = examination.run(&mut checks, &mut known, &mut signals).await;
                 checks.note("nothing_left", self.nothing_left().await);
                 stopped.err()
             }
@@ -181,8 +180,8 @@ impl Doctor {
         checks.note("credentials", host::credentials(&credentials).await);
         checks.note("kms_route", host::kms_route(&config, &manifest).await);
         match (checks.first_failed(), image, store) {
-            (None, Some(image), Some(store)) => {
-                Ok(Deployment { config, bytes, manifest, hash, image, store, credentials })
+            (None, Some(image), Some((store, vault))) => {
+                Ok(Deployment { config, bytes, manifest, hash, image, store, vault, credentials })
             }
             (failed, ..) => Err(Stop::after(failed.unwrap_or("a check"))),
         }
@@ -221,238 +220,6 @@ impl Doctor {
                 format!("whether {} still runs is not known: {error}", self.name),
                 by_hand,
             )),
-        }
-    }
-}
-
-/// A deployment whose host is as it should be.
-struct Examined<'a> {
-    doctor: &'a Doctor,
-    deployment: Deployment,
-    key: Option<ProofKey>,
-    anchor: TrustAnchor,
-}
-
-/// How KMS was asked to admit a manifest.
-enum Asked {
-    /// The stored vault was opened.
-    Opened,
-    /// A vault was made, and thrown away.
-    Made,
-}
-
-impl Asked {
-    const fn text(&self) -> &'static str {
-        match self {
-            Self::Opened => "opened the stored vault",
-            Self::Made => "made a vault, which was thrown away",
-        }
-    }
-}
-
-/// What KMS said.
-enum Answer {
-    Admitted(Asked),
-    Refused(RefusalCode, String),
-    /// There is no vault to open, and no client who may make one.
-    NotAsked,
-}
-
-impl Examined<'_> {
-    async fn boot_twice(
-        &mut self,
-        checks: &mut Checks,
-        known: &mut Known,
-        signals: &mut Signals,
-    ) -> Result<(), Stop> {
-        let admitted = self.as_deployed(checks, known, signals).await?;
-        match admitted {
-            Answer::Admitted(_) => {}
-            Answer::Refused(..) => return Err(Stop::after("kms_admits")),
-            Answer::NotAsked => {
-                let why = "there is no stored vault to open, and no --client-key of a client who may \
-                           make one";
-                checks.skip("kms_admits", why);
-                return Err(Stop(format!("KMS was NOT asked: {why}")));
-            }
-        }
-        let altered = Altered::of(&self.deployment.manifest, &self.deployment.bytes);
-        let refused = self.altered(&altered, signals).await;
-        match refused {
-            Ok(found) => drop(checks.note("kms_refuses", found)),
-            Err(stop) => return Err(stop),
-        }
-        Ok(())
-    }
-
-    /// The first boot: image and manifest as they are deployed.
-    async fn as_deployed(
-        &self,
-        checks: &mut Checks,
-        known: &mut Known,
-        signals: &mut Signals,
-    ) -> Result<Answer, Stop> {
-        let Deployment { bytes, manifest, hash, image, .. } = &self.deployment;
-        let boot = checks.note("boot", self.boot(bytes.clone(), known).await);
-        let boot = boot.ok_or_else(|| Stop::after("boot"))?;
-        let found = async {
-            let phase = match boot.settle(signals).await {
-                Ok(phase) => phase,
-                Err(Unsettled::ToldToEnd) => return Err(Stop::interrupted()),
-                Err(Unsettled::Fault(fault)) => {
-                    checks.note::<()>("configured", Err(fault));
-                    return Err(Stop::after("configured"));
-                }
-            };
-            let configured = boot::configured(&phase);
-            checks.note("configured", configured).ok_or_else(|| Stop::after("configured"))?;
-            let attested = boot.attest(image.listed(), hash, &self.anchor).await;
-            known.debug |= attested.as_ref().is_err_and(|attested| attested.debug);
-            let attested = attested.map_err(|attested| attested.fault);
-            checks.note("attested", attested).ok_or_else(|| Stop::after("attested"))?;
-            let answer = self.ask_kms(&boot, &phase, manifest, hash).await;
-            match &answer {
-                Answer::Admitted(asked) => {
-                    let text = format!("for this image and manifest it {}", asked.text());
-                    checks.note("kms_admits", Ok(((), text)));
-                }
-                Answer::Refused(code, detail) => {
-                    let fault = Fault::new(format!("{code}: {detail}"), self.admit(*code));
-                    checks.note::<()>("kms_admits", Err(fault));
-                }
-                Answer::NotAsked => {}
-            }
-            Ok(answer)
-        }
-        .await;
-        let ended = boot.end().await;
-        if let Err(error) = ended {
-            checks.note::<()>("kms_refuses", Err(Fault::new(error.to_string(), error.remedy())));
-            return Err(Stop("not made: the first enclave could not be ended".to_owned()));
-        }
-        found
-    }
-
-    /// What lets KMS admit this image and manifest.
-    fn admit(&self, code: RefusalCode) -> String {
-        let Deployment { hash, image, .. } = &self.deployment;
-        match code {
-            RefusalCode::KmsDenied => format!(
-                "Let the key policy allow kms:Decrypt and kms:GenerateDataKey where PCR0 is {} and \
-                 PCR16 is {}, and see that the instance's role may use the key.",
-                image.pcr0(),
-                hex::encode(hash.pcr16())
-            ),
-            other => other.advice().to_owned(),
-        }
-    }
-
-    /// The second boot. KMS must refuse it, by its key policy and by nothing else.
-    async fn altered(
-        &self,
-        altered: &Altered,
-        signals: &mut Signals,
-    ) -> Result<Result<((), String), Fault>, Stop> {
-        let boot = match self.boot(altered.bytes().to_vec(), &mut Known::default()).await {
-            Ok((boot, _)) => boot,
-            Err(Fault { how, remedy }) => {
-                let how = format!("the enclave did not boot a second time: {how}");
-                return Ok(Err(Fault { how, remedy }));
-            }
-        };
-        let answer = match boot.settle(signals).await {
-            Ok(phase) => Ok(self.ask_kms(&boot, &phase, altered.manifest(), altered.hash()).await),
-            Err(Unsettled::ToldToEnd) => Err(Stop::interrupted()),
-            Err(Unsettled::Fault(fault)) => Ok(Answer::Refused(RefusalCode::NotReady, fault.how)),
-        };
-        let ended = boot.end().await;
-        let found = self.judge(altered, answer?);
-        Ok(ended
-            .map_or_else(|error| Err(Fault::new(error.to_string(), error.remedy())), |()| found))
-    }
-
-    fn judge(&self, altered: &Altered, answer: Answer) -> Result<((), String), Fault> {
-        let pcr16 = hex::encode(self.deployment.hash.pcr16());
-        let close = format!(
-            "Let the key policy allow kms:Decrypt and kms:GenerateDataKey only if \
-             kms:RecipientAttestation:PCR16 is {pcr16}, and deny them for any other; then run the \
-             doctor again. Fund no key before it passes."
-        );
-        match answer {
-            Answer::Refused(RefusalCode::KmsDenied, _) => {
-                let text = format!("{} was denied (kms_denied)", altered.describe());
-                Ok(((), text))
-            }
-            Answer::Admitted(asked) => Err(Fault::new(
-                format!(
-                    "THE KEY POLICY LETS OTHER MANIFESTS IN, THE WORST THAT CAN BE: under {} KMS {}. \
-                     Whoever controls this host can sign whatever they like. Nothing of this test \
-                     was stored",
-                    altered.describe(),
-                    asked.text()
-                ),
-                format!("{close} If keys under it hold funds already, move them to new ones."),
-            )),
-            Answer::Refused(code, detail) => Err(Fault::new(
-                format!(
-                    "KMS DID NOT DENY {}, as it must: {code}: {detail}. Take it that THE KEY POLICY \
-                     LETS OTHER MANIFESTS IN",
-                    altered.describe()
-                ),
-                close,
-            )),
-            Answer::NotAsked => Err(Fault::new(
-                "KMS WAS NOT ASKED about another manifest: the stored vault is gone",
-                "Run the doctor again, with the store left alone.",
-            )),
-        }
-    }
-
-    /// Starts the enclave and the parent's side of it.
-    async fn boot(
-        &self,
-        manifest: Vec<u8>,
-        known: &mut Known,
-    ) -> Result<(Boot<'_>, String), Fault> {
-        let Self { doctor, deployment, .. } = self;
-        let cid = doctor.cid(&deployment.config);
-        let resources = Resources { memory: doctor.memory, cpus: doctor.cpus, cid };
-        let of_cli =
-            |error: super::enclave::NitroCliError| Fault::new(error.to_string(), error.remedy());
-        let started = doctor.cli.start(&doctor.name, &deployment.image, resources).await;
-        let started = started.map_err(of_cli)?;
-        let images = Some(slice::from_ref(deployment.image.listed()));
-        let meant = Meant { name: &doctor.name, cid, images };
-        let health = meant.look(&doctor.cli).await.map_err(of_cli)?;
-        known.debug |= health.debug;
-        if !health.is_good() {
-            started.end().await.map_err(of_cli)?;
-            let remedy = "Find out why nitro-cli starts another enclave than it was asked for.";
-            return Err(Fault::new(health.checks.faults(), remedy));
-        }
-        let Deployment { config, store, credentials, manifest: terms, .. } = deployment;
-        let credentials = Arc::clone(credentials);
-        let boot = Boot::begin(started, config, terms, manifest, store.clone(), credentials);
-        Ok((boot, "it runs, is not in debug mode, and has the listed registers".to_owned()))
-    }
-
-    /// Has KMS asked, in the way that there is.
-    async fn ask_kms(
-        &self,
-        boot: &Boot<'_>,
-        phase: &Phase,
-        manifest: &Manifest,
-        hash: &ManifestHash,
-    ) -> Answer {
-        match (phase, &self.key) {
-            (Phase::Ready, _) => Answer::Admitted(Asked::Opened),
-            (Phase::Failed(refusal), _) => Answer::Refused(refusal.code, refusal.detail.clone()),
-            (Phase::NoVault, Some(key)) => match boot.make_vault(key, manifest, hash).await {
-                Ok(()) => Answer::Admitted(Asked::Made),
-                Err(refusal) => Answer::Refused(refusal.code, refusal.detail),
-            },
-            (Phase::NoVault, None) => Answer::NotAsked,
-            (phase, _) => Answer::Refused(RefusalCode::NotReady, phase.explain()),
         }
     }
 }
