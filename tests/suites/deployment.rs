@@ -24,7 +24,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_dev");
-const NITRO_CLI: &str = env!("CARGO_BIN_EXE_nitro-cli");
+const NITRO_CLI: &str = env!("CARGO_BIN_EXE_nitro-cli-stand-in");
 
 /// A host with everything a deployment has, and nothing running.
 struct Host {

@@ -141,6 +141,12 @@ mod tests {
         assert_eq!(checks.note("c", Ok((3, "three".to_owned()))), Some(3));
         assert_eq!(checks.note::<()>("a", Err(Fault::new("broken", "mend it"))), None);
         checks.complete(&["a", "b", "c"], "a failed");
+        let (text, _) = checks.text(Report::default()).into_parts();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[0], "FAILED  a               broken");
+        assert_eq!(lines[1].trim(), "Do: mend it");
+        assert_eq!(lines[2], "skipped b               a failed");
+        assert_eq!(lines[3], "ok      c               three");
         let json = checks.json();
         let outcomes: Vec<_> = (0..3).map(|i| json[i]["outcome"].as_str()).collect();
         assert_eq!(outcomes, [Some("failed"), Some("skipped"), Some("passed")]);

@@ -248,6 +248,17 @@ async fn an_enclave_that_is_not_as_deployed_is_found_and_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_enclave_that_cannot_be_ended_is_said_to_be_left() {
+    let host = Host::new().await;
+    host.fault("stuck");
+    let ended = host.cli(&with_key()).await;
+    assert_eq!((ended.exit, ended.those("failed")), (1, vec!["nothing_left"]), "{}", ended.text);
+    assert_eq!(ended.outcome("kms_refuses"), "skipped");
+    let remedy = ended.check("nothing_left")["remedy"].as_str().unwrap();
+    assert!(remedy.contains("enclave stop --enclave-name nitro-signer-doctor"), "{remedy}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_doctor_that_is_told_to_end_leaves_nothing_running() {
     let host = Host::new().await;
     host.fault("mute");

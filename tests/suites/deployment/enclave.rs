@@ -4,6 +4,7 @@ use super::{Host, image, image_with};
 use nitro_signer_shared::attestation::{ImageMeasurements, MeasurementsFile};
 use nitro_signer_shared::eif;
 use serde_json::json;
+use std::process::Command;
 
 const RUN: [&str; 10] = [
     "enclave",
@@ -113,6 +114,16 @@ async fn nitro_clis_failures_are_named_and_leave_nothing_running() {
     assert_eq!((missing.exit, missing.code()), (7, "nitro_cli_missing"), "{}", missing.text);
 }
 
+/// nitro-cli leaves a process beside the enclave, which may hold on to what nitro-cli wrote to.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_enclaves_process_holds_open_is_not_waited_for() {
+    let host = Host::new().await;
+    host.fault("holds");
+    let ran = host.cli(&with(&RUN, &["--nitro-cli-deadline", "15s"])).await;
+    assert_eq!(ran.exit, 0, "{}", ran.text);
+    assert_eq!(host.running().len(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_that_is_not_listed_or_not_current_is_not_started() {
     let host = Host::new().await;
@@ -175,6 +186,33 @@ async fn a_watch_ends_when_the_enclave_is_not_as_meant_any_more() {
         let watched = super::Ended::of(&watching.await.unwrap());
         assert_eq!(watched.exit, exit, "{fault}: {}", watched.text);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_enclave_is_not_given_up_because_nitro_cli_failed_once() {
+    let host = Host::new().await;
+    let staying = with(&RUN, &["--watch", "--interval", "100ms"]);
+    let mut command = host.command(&staying).spawn().unwrap();
+    host.wait(|host| host.called("describe-enclaves") > 4).await;
+    host.fault("fail once describe-enclaves");
+    let looked = host.called("describe-enclaves");
+    host.wait(|host| host.called("describe-enclaves") > looked + 4).await;
+    let ended = command.try_wait().unwrap();
+    assert!(ended.is_none() && host.running().len() == 1, "{ended:?}");
+    Command::new("kill").arg(command.id().to_string()).status().unwrap();
+    let output = tokio::task::spawn_blocking(move || command.wait_with_output().unwrap());
+    let ended = super::Ended::of(&output.await.unwrap());
+    assert!(ended.exit == 0 && ended.text.contains("1 of 3"), "{}", ended.text);
+    assert!(host.running().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_enclave_that_is_said_to_be_ended_and_is_listed_is_no_success() {
+    let host = Host::new().await;
+    assert_eq!(host.cli(&RUN).await.exit, 0);
+    host.fault("stuck");
+    let stopped = host.cli(&["enclave", "stop"]).await;
+    assert_eq!((stopped.exit, stopped.code()), (7, "nitro_cli_still_there"), "{}", stopped.text);
 }
 
 #[tokio::test(flavor = "multi_thread")]

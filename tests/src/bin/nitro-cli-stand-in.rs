@@ -2,7 +2,7 @@
 //! that is the enclave's library over the mock secure module, on Unix sockets.
 //!
 //! The folder in NITRO_CLI_STAND_IN is an appliance's (`nsm-root.pem`, `nsm-root.key`,
-//! `kms-ca.pem`). `nitro-cli/` in it holds what runs, what was called, and by name the faults that
+//! `kms-ca.pem`). It is not called nitro-cli, so that no PATH takes it for that. `nitro-cli/` in it holds what runs, what was called, and by name the faults that
 //! a test asks for. Forms: aws-nitro-enclaves-cli, `src/common/json_output.rs`.
 
 use nitro_signer_enclave::kms::TrustRoots;
@@ -65,7 +65,8 @@ impl Host {
         if self.fault(&format!("garbage {verb}")) {
             return Ok("{\"EnclaveID\": ".to_owned());
         }
-        if self.fault(&format!("fail {verb}")) {
+        let once = self.path(&format!("fault fail once {verb}"));
+        if self.fault(&format!("fail {verb}")) || fs::remove_file(once).is_ok() {
             return Err(coded("E39", "Enclave process connection failure."));
         }
         let options = options(rest)?;
@@ -122,6 +123,9 @@ impl Host {
         play.args(["play", "--eif-path", &path, "--debug", if debug { "1" } else { "0" }]);
         let log = fs::File::create(self.path("enclave.log"))?;
         play.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
+        if self.fault("holds") {
+            play.stdout(Stdio::inherit()).stderr(Stdio::inherit());
+        }
         let pid = play.spawn()?.id();
         let name = need("--enclave-name")? + if self.fault("renamed") { "_1" } else { "" };
         let measured: Value = serde_json::from_str(&image.measurements().to_json())?;
