@@ -3,7 +3,7 @@
 //! This finds mistakes of operation: a debug flag, a forgotten old image, a dead enclave. It proves
 //! nothing, since the host could say anything; `attestation verify` does.
 
-use super::image::is_image;
+use super::image::{entry, is_image};
 use super::nitro_cli::{Described, EnclaveName, NitroCli, NitroCliError};
 use crate::cli::check::{Checks, Fault};
 use nitro_signer_shared::attestation::{ImageMeasurements, MeasurementSet};
@@ -130,10 +130,7 @@ fn is_listed(enclave: &Described, images: &[ImageMeasurements]) -> Found {
         Fault::new(e.to_string(), "Stop the enclave, and start it from the image that you listed.")
     })?;
     match images.iter().find(|image| is_image(&image.set, &seen)) {
-        Some(image) => {
-            let version = image.version.as_deref().unwrap_or("an image");
-            Ok(((), format!("as listed for {version:?}")))
-        }
+        Some(image) => Ok(((), format!("those of {} of the list", entry(image)))),
         None => Err(Fault::new(
             format!("another image runs: PCR0 {}", hex::encode(seen.pcrs()[&0])),
             "Stop it and find out who started it.",

@@ -28,6 +28,12 @@ pub(super) fn is_image(listed: &MeasurementSet, seen: &MeasurementSet) -> bool {
     pinned.into_iter().all(|(index, value)| seen.pcrs().get(index) == Some(value))
 }
 
+/// How a listed image is called in a sentence.
+pub(super) fn entry(listed: &ImageMeasurements) -> String {
+    let version = listed.version.as_ref();
+    version.map_or_else(|| "an entry".to_owned(), |version| format!("version {version:?}"))
+}
+
 /// An image's file whose measurements are listed and trusted at the time it was looked at.
 pub(in crate::cli) struct ListedImage {
     path: PathBuf,
@@ -87,8 +93,7 @@ impl ListedImage {
 
     /// What is said of it.
     pub(in crate::cli) fn describe(&self) -> String {
-        let version = self.listed.version.as_deref().unwrap_or("an image");
-        format!("the file measures to {version:?} of the list, PCR0 {}", self.pcr0())
+        format!("the file measures to {} of the list, PCR0 {}", entry(&self.listed), self.pcr0())
     }
 }
 
