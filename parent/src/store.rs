@@ -13,6 +13,7 @@ use nitro_signer_shared::message::{MAX_RECORD, MAX_VAULT};
 use nitro_signer_shared::refusal::{Refusal, RefusalCode};
 use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{Error, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode};
@@ -108,6 +109,11 @@ impl Store {
                 Ok(Self(Arc::new(PrefixStore::new(store, prefix.as_str()))))
             }
         }
+    }
+
+    /// A store that is gone with the process: for what must not be kept.
+    pub(crate) fn in_memory() -> Self {
+        Self(Arc::new(InMemory::new()))
     }
 
     /// The stored vault, if there is one.

@@ -4,8 +4,11 @@
 //! verified and nothing that it did not; exit codes are part of the interface.
 
 mod attestation;
+mod check;
 mod client;
 mod connection;
+mod doctor;
+mod enclave;
 mod key;
 mod manifest;
 mod output;
@@ -33,6 +36,8 @@ Exit codes:
   1 refused, or     4 chain or signature               7 the appliance cannot be reached
     a mismatch      5 time
   2 usage
+
+`enclave` and `doctor` have their own meanings of 3 and 7; see their help.
 
 Commands that speak to an appliance need --url, --ca, --cert and --key, or --stack FILE (also from
 the environment: NITRO_SIGNER_STACK), which names them all.")]
@@ -65,6 +70,9 @@ enum Command {
     Manifest(manifest::Manifest),
     #[command(subcommand)]
     Policy(policy::Policy),
+    #[command(subcommand)]
+    Enclave(Box<enclave::Enclave>),
+    Doctor(Box<doctor::Doctor>),
 }
 
 /// Runs one command; `args` begins with the program's name.
@@ -105,6 +113,8 @@ impl Arguments {
                 Command::Attestation(attestation) => attestation.run(&stack, json).await,
                 Command::Manifest(manifest) => manifest.run(),
                 Command::Policy(policy) => policy.run(),
+                Command::Enclave(enclave) => return enclave.run(json).await,
+                Command::Doctor(doctor) => doctor.run(&stack).await,
             };
             report.map(Some)
         };

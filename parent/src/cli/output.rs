@@ -203,6 +203,16 @@ impl Failure {
         Self::new(7, "unreachable", message)
     }
 
+    /// nitro-cli failed, or gave no answer.
+    pub(super) fn of_nitro_cli(code: &str, message: impl Into<String>) -> Self {
+        Self::new(7, code, message)
+    }
+
+    /// The enclave is not what was meant: 6 in debug mode, else 1.
+    pub(super) fn of_enclave(exit: u8, code: &str, message: impl Into<String>) -> Self {
+        Self::new(exit, code, message)
+    }
+
     /// What the process ends with.
     pub(super) const fn exit_code(&self) -> u8 {
         self.exit

@@ -6,7 +6,7 @@ use super::output::{Failure, read_input};
 use crate::serve::load_manifest;
 use nitro_signer_shared::attestation::{Expectations, MeasurementsFile, TrustAnchor};
 use nitro_signer_shared::manifest::{Manifest, ManifestHash};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const MAX_FILE: u64 = 65_536;
 
@@ -81,10 +81,15 @@ impl Trust {
     pub(super) fn anchor(&self, stack: &Stack) -> Result<TrustAnchor, Failure> {
         let all_the_stacks = self.expect.is_empty() && self.manifest.manifest.is_none();
         let stacks = stack.nsm_root.as_ref().filter(|_| all_the_stacks);
-        match self.root.as_ref().or(stacks) {
-            None => Ok(TrustAnchor::aws()),
-            Some(path) => TrustAnchor::custom_pem(&read_input(path, MAX_FILE)?)
-                .map_err(|e| Failure::usage(format!("{}: {}", path.display(), e.detail()))),
-        }
+        anchor(self.root.as_ref().or(stacks).map(PathBuf::as_path))
+    }
+}
+
+/// The root in this file, or Amazon's.
+pub(super) fn anchor(root: Option<&Path>) -> Result<TrustAnchor, Failure> {
+    match root {
+        None => Ok(TrustAnchor::aws()),
+        Some(path) => TrustAnchor::custom_pem(&read_input(path, MAX_FILE)?)
+            .map_err(|e| Failure::usage(format!("{}: {}", path.display(), e.detail()))),
     }
 }

@@ -22,6 +22,8 @@ Examples:
   nitro-signer attestation measure image.eif --format json > measurements.json
   nitro-signer attestation measure image.eif --version 0.2.0 \\
     --not-after 2027-01-01T00:00:00Z > measurements.json
+  nitro-signer attestation measure image.eif --version 0.2.0 \\
+    --builder \"nitro-cli build-enclave\" --tool nitro-cli=1.4.2 > measurements.json
 
 Exit codes: 0 measured, 2 usage, 3 not an image, or one that would not start."
 )]
@@ -39,6 +41,13 @@ pub(in crate::cli) struct Measure {
     /// 2027-01-01T00:00:00Z.
     #[arg(long, value_name = "TIME", value_parser = not_after)]
     not_after: Option<u64>,
+    /// Print a measurements file that names what built the image.
+    #[arg(long, value_name = "TEXT")]
+    builder: Option<String>,
+    /// Print a measurements file that names a tool of the build and its version or digest; several
+    /// are possible.
+    #[arg(long = "tool", value_name = "NAME=VERSION", value_parser = tool)]
+    tools: Vec<(String, String)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -50,7 +59,8 @@ enum Format {
 impl Measure {
     pub(super) fn run(self) -> Result<Report, Failure> {
         let image = measure(&self.image, open(&self.image)?)?;
-        let (json, is_file) = if self.version.is_some() || self.not_after.is_some() {
+        let named = self.version.is_some() || self.builder.is_some() || !self.tools.is_empty();
+        let (json, is_file) = if named || self.not_after.is_some() {
             (self.file(&image)?.to_json(), true)
         } else {
             (image.measurements().to_json(), self.format == Format::Json)
@@ -66,6 +76,8 @@ impl Measure {
             version: self.version,
             eif_sha384: Some(*image.eif_sha384()),
             not_after_ms: self.not_after,
+            builder: self.builder,
+            toolchain: self.tools.into_iter().collect(),
             ..image.measurements().clone().into()
         };
         MeasurementsFile::new(vec![listed]).map_err(|e| Failure::usage(e.to_string()))
@@ -133,6 +145,11 @@ fn signer(certificate: &SigningCertificate, now_ms: u64, report: Report) -> Repo
     }
 }
 
+fn tool(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').map(|(name, version)| (name.to_owned(), version.to_owned()));
+    pair.ok_or_else(|| "NAME=VERSION".to_owned())
+}
+
 fn not_after(text: &str) -> Result<u64, String> {
     utc::parse_ms(text).ok_or_else(|| "a time like 2027-01-01T00:00:00Z".to_owned())
 }
@@ -162,8 +179,14 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("image.eif");
         std::fs::write(&path, file).expect("writes");
-        let mut measure =
-            Measure { image: path, format: Format::Text, version: None, not_after: None };
+        let mut measure = Measure {
+            image: path,
+            format: Format::Text,
+            version: None,
+            not_after: None,
+            builder: None,
+            tools: Vec::new(),
+        };
         set(&mut measure);
         measure.run().map(Report::into_parts)
     }
@@ -182,6 +205,8 @@ mod tests {
         let (text, json) = run(&image(), |measure| {
             measure.version = Some("0.2.0".to_owned());
             measure.not_after = Some(5_000);
+            measure.builder = Some("by hand".to_owned());
+            measure.tools = vec![("rustc".to_owned(), "1.95.0".to_owned())];
         })
         .expect("measures");
         let file = MeasurementsFile::from_json(text.as_bytes()).expect("is read");
@@ -190,6 +215,8 @@ mod tests {
         assert_eq!(listed.set, set);
         assert_eq!(listed.version.as_deref(), Some("0.2.0"));
         assert_eq!(listed.not_after_ms, Some(5_000));
+        assert_eq!(listed.builder.as_deref(), Some("by hand"));
+        assert_eq!(listed.toolchain["rustc"], "1.95.0");
         assert_eq!(listed.eif_sha384.as_ref(), Some(measured.eif_sha384()));
     }
 

@@ -14,9 +14,13 @@ mod remedy;
 mod report;
 mod verify;
 
+pub(super) use remedy::remedy;
+
 use super::connection::Stack;
 use super::output::{Failure, Report};
+use nitro_signer_shared::eif::Image;
 use nitro_signer_shared::message::MIN_NONCE;
+use std::path::Path;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -40,6 +44,11 @@ impl Attestation {
             Self::Fetch(fetch) => fetch.run(stack).await,
         }
     }
+}
+
+/// The image in this file, whose every check passed.
+pub(super) fn measured(path: &Path) -> Result<Image, Failure> {
+    measure::measure(path, measure::open(path)?)
 }
 
 /// A nonce, as its bytes.
@@ -77,7 +86,8 @@ fn milliseconds(text: &str) -> Result<u64, String> {
         .map_err(|_| "a time after 1970".to_owned())
 }
 
-fn duration_ms(text: &str) -> Result<u64, String> {
+/// A time such as 90s, 5m or 24h, in milliseconds.
+pub(super) fn duration_ms(text: &str) -> Result<u64, String> {
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (digits, unit) = text.split_at(split);
     let unit = match unit {

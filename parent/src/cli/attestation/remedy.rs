@@ -3,7 +3,7 @@
 use nitro_signer_shared::attestation::Finding;
 
 /// What to do when a document breaks this rule.
-pub(super) const fn remedy(finding: Finding) -> &'static str {
+pub(in crate::cli) const fn remedy(finding: Finding) -> &'static str {
     use Finding::{
         A1, A2, A3, A4, A5, A6, A7, A8, C1, C2, C3, C4, C5, C6, C7, C8, C9, C10, E1, E2, E3, E4,
         E5, E6, E7, E8, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, S1, S2, T1, T2, T3,
