@@ -39,7 +39,8 @@ Examples:
   image build --out target/image --sign-key key.pem --sign-cert certificate.pem
   image build --out target/image --commit
 
-Exit codes: 0 built, 1 the measurements are not the committed ones (--check), 2 usage or failure.")]
+Exit codes: 0 built, and with --check as committed; 1 not as committed, 2 usage or failure,
+3 other tools than those of the committed measurements, so that nothing was compared.")]
     Build(Build),
     /// Build the kernel alone, or find it in the cache, and print where it is.
     Kernel {
@@ -161,7 +162,7 @@ impl Build {
                     release::COMMITTED,
                     tools.join("; ")
                 );
-                ExitCode::SUCCESS
+                ExitCode::from(3)
             }
         })
     }
