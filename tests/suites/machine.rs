@@ -285,7 +285,9 @@ async fn a_power_cut_under_load_loses_no_key_and_no_answer() {
     let noticed = cut.elapsed();
     assert!(running.stack.readiness().unwrap().starts_with("HTTP/1.1 503"));
     let refused = ask(&running.client, &keys[0], u64::from(u32::MAX)).await;
-    assert_eq!(refused, Answered::Refused(503, "link_down".to_owned()));
+    // JSON-RPC has its errors in the body; REST has them in the status too.
+    assert_eq!(refused, Answered::Refused(200, "link_down".to_owned()));
+    assert_eq!(running.client.get("/v1/keys").await.status, 503);
 
     let booted = running.stack.power_on().await.unwrap();
     let ready = running.ready(READY_AGAIN).await;
@@ -325,8 +327,9 @@ async fn a_parent_that_is_killed_under_load_comes_back_to_the_same_enclave() {
 /// Keys made outside the machine by an enclave that claims its measurements, of the same vault.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "boots virtual machines: tests/run machine"]
-async fn ten_thousand_keys_fit_the_memory_that_nitro_cli_is_told() {
+async fn ten_thousand_keys_fit_half_of_the_memory_that_nitro_cli_is_told() {
     const KEYS: usize = 10_000;
+    let memory_mib = stack::MEMORY_MIB / 2;
     let pcrs = |kms_ca: &str| workshop().image(kms_ca, Change::Nothing).unwrap().pcrs();
     let world = World::start_as(|_| {}, pcrs).await;
     let (enclave, vault) = world.ready().await;
@@ -340,9 +343,8 @@ async fn ten_thousand_keys_fit_the_memory_that_nitro_cli_is_told() {
 
     let (mut machine, _) =
         EnclaveMachine::new(workshop(), &world.root, appliance.dir(), world.kms.ca_pem()).unwrap();
+    machine.set_memory(memory_mib);
     let booted = tokio::task::block_in_place(|| machine.power_on().unwrap());
-    let touched = || machine.machine().unwrap().memory_touched().unwrap() >> 20;
-    let after_boot = touched();
     let from = Instant::now();
     appliance.start("ready").await;
     let loaded = from.elapsed();
@@ -351,10 +353,8 @@ async fn ten_thousand_keys_fit_the_memory_that_nitro_cli_is_told() {
     let last = keys.last().unwrap().address.to_string();
     assert!(matches!(ask(&appliance.client(), &last, 0).await, Answered::Signed(_)));
     println!(
-        "memory: of {} MiB the machine has touched {after_boot} after its boot and {} with {KEYS} keys; \
-         boot {booted:.1?}, ready with all keys {loaded:.1?} later",
-        stack::MEMORY_MIB,
-        touched(),
+        "memory: {KEYS} keys serve in a machine of {memory_mib} MiB; boot {booted:.1?}, vault opened \
+         and all keys loaded {loaded:.1?} later"
     );
 }
 

@@ -126,6 +126,7 @@ pub struct EnclaveMachine {
     dir: PathBuf,
     position: Position,
     _doors: Doors,
+    memory_mib: u32,
     boots: u32,
     running: Option<(Machine, Network)>,
 }
@@ -152,10 +153,16 @@ impl EnclaveMachine {
             dir: dir.to_owned(),
             position,
             _doors: doors,
+            memory_mib: MEMORY_MIB,
             boots: 0,
             running: None,
         };
         Ok((machine, named))
+    }
+
+    /// Gives it so much memory from the next boot on.
+    pub const fn set_memory(&mut self, memory_mib: u32) {
+        self.memory_mib = memory_mib;
     }
 
     /// Powers it on, with a secure module that starts with it; the time until it reported its start.
@@ -172,7 +179,7 @@ impl EnclaveMachine {
         let guest = Guest {
             name: "enclave",
             cid: CID,
-            memory_mib: MEMORY_MIB,
+            memory_mib: self.memory_mib,
             kernel: &self.image.kernel,
             cmdline: &self.image.cmdline,
             ramdisk: &self.image.ramdisk,

@@ -196,19 +196,6 @@ impl Machine {
         !self.process.has_ended()
     }
 
-    /// How much memory the guest has ever touched, in bytes: the pages of its memory that exist.
-    ///
-    /// # Errors
-    /// If the system does not say.
-    pub fn memory_touched(&self) -> io::Result<u64> {
-        // QEMU runs under the loader, so the process is the right one; its shared memory is the
-        // guest's.
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("RssShmem:"));
-        let kib = line.and_then(|text| text.trim().trim_end_matches(" kB").parse::<u64>().ok());
-        kib.map(|kib| kib * 1024).ok_or_else(|| io::Error::other("no RssShmem"))
-    }
-
     /// Waits until the console shows this text.
     ///
     /// # Errors
