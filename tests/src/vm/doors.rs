@@ -6,17 +6,10 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-
-/// vhost-device-vsock can stop for good once it has used up the guest's credit of 256 KiB (issue 494 of
-/// rust-vmm/vhost-device). A guest that reads gives credit back after 192 KiB, so what goes to it is
-/// paced: it has 40 ms for the last 64 KiB.
-const PIECE: usize = 16_384;
-const PAUSE: Duration = Duration::from_millis(10);
 
 /// Where the running enclave is reached; `None` while the power is off.
 pub type Position = watch::Sender<Option<PathBuf>>;
@@ -63,38 +56,10 @@ async fn serve(listener: UnixListener, port: u32, current: watch::Receiver<Optio
     }
 }
 
-async fn join(stream: UnixStream, socket: &Path, port: u32) -> io::Result<()> {
-    let (mut from_guest, mut to_guest) = connect(socket, port).await?.into_split();
-    let (mut from_parent, mut to_parent) = stream.into_split();
-    let up = async {
-        pace(&mut from_parent, &mut to_guest).await?;
-        to_guest.shutdown().await
-    };
-    let down = async {
-        tokio::io::copy(&mut from_guest, &mut to_parent).await?;
-        to_parent.shutdown().await
-    };
-    tokio::try_join!(up, down).map(|_| ())
-}
-
-/// Copies until the end, no faster than a piece a pause.
-async fn pace(
-    from: &mut (impl AsyncRead + Unpin),
-    to: &mut (impl AsyncWrite + Unpin),
-) -> io::Result<()> {
-    let (mut piece, mut since_pause) = (vec![0; PIECE], 0);
-    loop {
-        let count = from.read(&mut piece[since_pause..]).await?;
-        if count == 0 {
-            return Ok(());
-        }
-        to.write_all(&piece[since_pause..since_pause + count]).await?;
-        since_pause += count;
-        if since_pause == PIECE {
-            since_pause = 0;
-            tokio::time::sleep(PAUSE).await;
-        }
-    }
+async fn join(mut stream: UnixStream, socket: &Path, port: u32) -> io::Result<()> {
+    let mut guest = connect(socket, port).await?;
+    copy_bidirectional(&mut stream, &mut guest).await?;
+    Ok(())
 }
 
 /// vhost-device-vsock's handshake: `CONNECT port`, answered `OK port`, each a line.

@@ -20,6 +20,10 @@ const HEARTBEAT_PORT: u32 = 9000;
 const BOOT_DEADLINE: Duration = Duration::from_secs(120);
 /// How long a socket of a part may take to appear.
 const PART_DEADLINE: Duration = Duration::from_secs(20);
+/// What vhost-device-vsock holds of a guest's bytes, for each connection, and so the longest packet that
+/// a guest sends: Linux puts longer ones into several pieces of memory (from 32 KiB), which that
+/// program drops.
+const BUFFER: usize = 16_384;
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// Why a machine does not run.
@@ -54,7 +58,9 @@ impl Network {
         for cid in cids {
             let [device, host] = [device_socket(dir, *cid), host_socket(dir, *cid)]
                 .map(|path| path.display().to_string());
-            command.arg("--vm").arg(format!("guest-cid={cid},socket={device},uds-path={host}"));
+            command.arg("--vm").arg(format!(
+                "guest-cid={cid},socket={device},uds-path={host},tx-buffer-size={BUFFER}"
+            ));
         }
         let log = dir.join("vsock.log");
         let process = Keeper::start(command, &log).map_err(io("vhost-device-vsock"))?;
