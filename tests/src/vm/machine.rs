@@ -21,8 +21,7 @@ const BOOT_DEADLINE: Duration = Duration::from_secs(120);
 /// How long a socket of a part may take to appear.
 const PART_DEADLINE: Duration = Duration::from_secs(20);
 /// What vhost-device-vsock holds of a guest's bytes, for each connection, and so the longest packet that
-/// a guest sends: Linux puts longer ones into several pieces of memory (from 32 KiB), which that
-/// program drops.
+/// a guest sends. With its default, 64 KiB, answers of 60,000 bytes never came and of 20,000 did.
 const BUFFER: usize = 16_384;
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 

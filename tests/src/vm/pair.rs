@@ -31,8 +31,9 @@ pub const HTTPS_PORT: u16 = 8443;
 /// The plain one.
 pub const OPS_PORT: u16 = 9464;
 const PARENT_MEMORY_MIB: u32 = 512;
+/// A word that the kernel does not know is an argument of the first process; QEMU appends the devices.
 const PARENT_CMDLINE: &str = "console=ttyS0 quiet reboot=k panic=-1 \
-     ip=10.0.2.15::10.0.2.2:255.255.255.0::eth0:off -- guest";
+     ip=10.0.2.15::10.0.2.2:255.255.255.0::eth0:off guest";
 const HEARTBEAT_PORT: u32 = 9000;
 /// What the parent instance prints once it plays nitro-cli.
 const WAITING: &str = "waiting for an enclave";
