@@ -58,7 +58,7 @@ impl Network {
             let [device, host] = [device_socket(dir, *cid), host_socket(dir, *cid)]
                 .map(|path| path.display().to_string());
             command.arg("--vm").arg(format!(
-                "guest-cid={cid},socket={device},uds-path={host},tx-buffer-size={BUFFER}"
+                "guest-cid={cid},socket={device},uds-path={host},tx-buffer-size={BUFFER},groups=appliance"
             ));
         }
         let log = dir.join("vsock.log");

@@ -14,7 +14,7 @@ use nix::mount::{MsFlags, mount};
 use std::error::Error;
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_vsock::{VMADDR_CID_ANY, VsockAddr, VsockListener};
 
@@ -145,20 +145,24 @@ pub fn run_parent_instance() -> Outcome<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let listener = runtime
         .block_on(async { VsockListener::bind(VsockAddr::new(VMADDR_CID_ANY, HEARTBEAT_PORT)) })?;
-    std::thread::spawn(move || runtime.block_on(play_nitro_cli(listener)));
+    let (started, start) = mpsc::channel();
+    std::thread::spawn(move || runtime.block_on(play_nitro_cli(listener, &started)));
     println!("{WAITING}");
+    // Not before: what is sent to a machine that is off stops its vsock for good.
+    start.recv()?;
     let arguments = ["nitro-signer", "serve", "--config", "/parent.toml"];
     let ended = nitro_signer_parent::run(arguments.map(Into::into));
     Err(format!("the parent ended: {ended:?}").into())
 }
 
-async fn play_nitro_cli(listener: VsockListener) {
+async fn play_nitro_cli(listener: VsockListener, started: &mpsc::Sender<()>) {
     loop {
         let Ok((mut stream, address)) = listener.accept().await else { return };
         if let Ok(byte) = stream.read_u8().await
             && stream.write_u8(byte).await.is_ok()
         {
             println!("an enclave with CID {} has started", address.cid());
+            let _ = started.send(());
         }
     }
 }

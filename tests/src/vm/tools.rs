@@ -53,7 +53,8 @@ impl Tools {
             .arg(self.root.join("usr/lib64/ld-linux-x86-64.so.2"))
             .args(["--library-path", &search])
             .arg(self.root.join(path))
-            .env_clear();
+            .env_clear()
+            .env("RUST_LOG", "warn");
         command
     }
 }
