@@ -18,7 +18,7 @@ pub struct Limited(());
 pub struct LimitError(&'static str, #[source] nix::Error);
 
 /// Sets the limits: no core dumps, no tracer that is not the kernel's own administrator, no new
-/// privileges by exec, [`OPEN_FILES`] open files. They cannot be loosened again but by a process
+/// privileges by exec, 128 open files at most. They cannot be loosened again but by a process
 /// with CAP_SYS_RESOURCE, and this one runs no other.
 ///
 /// # Errors
