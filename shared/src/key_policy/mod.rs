@@ -9,6 +9,7 @@
 //! must agree as well.
 
 mod condition;
+pub mod form;
 mod json;
 mod parse;
 mod pattern;
