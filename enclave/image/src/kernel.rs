@@ -51,6 +51,8 @@ pub enum KernelError {
     Hash(PathBuf, String),
     #[error("the kernel does not take {0}; an option it needs is missing")]
     Option(String),
+    #[error("{0}: the text to be edited does not stand there once")]
+    Edit(&'static str),
 }
 
 /// A kernel that was built.
@@ -64,19 +66,39 @@ pub struct Kernel {
 
 /// A kernel's configuration: every option that is not named is off.
 #[derive(Clone, Debug)]
-pub struct Config(String);
+pub struct Config {
+    options: String,
+    edit: Option<Edit>,
+}
+
+/// A text in one file of the sources, and what stands there instead. No image that ships has one.
+#[derive(Clone, Copy, Debug)]
+pub struct Edit {
+    /// The file, from the top of the sources.
+    pub file: &'static str,
+    /// What stands there, once.
+    pub from: &'static str,
+    /// What is to stand there.
+    pub to: &'static str,
+}
 
 impl Config {
     /// The enclave's.
     #[must_use]
     pub fn enclave() -> Self {
-        Self(CONFIG.to_owned())
+        Self { options: CONFIG.to_owned(), edit: None }
     }
 
     /// The enclave's, and these options; for tests.
     #[must_use]
     pub fn enclave_and(options: &str) -> Self {
-        Self(format!("{CONFIG}{options}"))
+        Self { options: format!("{CONFIG}{options}"), edit: None }
+    }
+
+    /// The same, of sources with this edit; for tests.
+    #[must_use]
+    pub fn edited(self, edit: Edit) -> Self {
+        Self { edit: Some(edit), ..self }
     }
 }
 
@@ -87,7 +109,10 @@ impl Config {
 pub fn folder(cache: &Path, config: &Config) -> Result<PathBuf, CommandError> {
     let mut inputs = Context::new(&SHA256);
     let tools = toolchain::versions()?;
-    for input in [RECIPE, PACKAGE_SHA256, &config.0, &tools["compiler"], &tools["linker"]] {
+    let edit = config.edit.iter().flat_map(|edit| [edit.file, edit.from, edit.to]);
+    let known =
+        [RECIPE, PACKAGE_SHA256, &config.options, &tools["compiler"], &tools["linker"]];
+    for input in known.into_iter().chain(edit) {
         inputs.update(&(input.len() as u64).to_be_bytes());
         inputs.update(input.as_bytes());
     }
@@ -137,7 +162,10 @@ pub fn build(work: &Path, package: &Path, config: &Config) -> Result<Kernel, Ker
     fs::remove_dir_all(&package_in).map_err(in_file(&package_in))?;
 
     let (sources, options) = (work.join(FOLDER), work.join("options"));
-    fs::write(&options, &config.0).map_err(in_file(&options))?;
+    if let Some(edit) = &config.edit {
+        apply(edit, &sources)?;
+    }
+    fs::write(&options, &config.options).map_err(in_file(&options))?;
     let mut all = OsString::from("KCONFIG_ALLCONFIG=");
     all.push(&options);
     output(make(&sources, &out).arg(all).arg("allnoconfig"))?;
@@ -179,9 +207,19 @@ fn make(sources: &Path, out: &Path) -> Command {
     make
 }
 
+fn apply(edit: &Edit, sources: &Path) -> Result<(), KernelError> {
+    let path = sources.join(edit.file);
+    let in_file = |error| KernelError::File(path.clone(), error);
+    let text = fs::read_to_string(&path).map_err(in_file)?;
+    if text.matches(edit.from).count() != 1 {
+        return Err(KernelError::Edit(edit.file));
+    }
+    fs::write(&path, text.replace(edit.from, edit.to)).map_err(in_file)
+}
+
 /// Kconfig drops an option without a word if one that it needs is off.
 fn require_options(config: &Config, whole: &str) -> Result<(), KernelError> {
-    let asked = config.0.lines().filter(|line| line.starts_with("CONFIG_"));
+    let asked = config.options.lines().filter(|line| line.starts_with("CONFIG_"));
     let mut lost = asked.filter(|option| !whole.lines().any(|line| line == *option));
     lost.next().map_or(Ok(()), |option| Err(KernelError::Option(option.to_owned())))
 }
