@@ -1,5 +1,6 @@
 //! New keys: made here, and only for what policy approved.
 
+use crate::custody::SoleCustody;
 use crate::derive::derive;
 use crate::key::{KeyFacts, PrivateKey};
 use crate::nsm::MeasuredModule;
@@ -13,7 +14,11 @@ use zeroize::Zeroizing;
 ///
 /// # Errors
 /// SecureModule if the module gives no random numbers; Internal if the kernel gives none.
-pub fn create_key(approved: Approved<NewKey>, module: &MeasuredModule) -> Result<HeldKey, Refusal> {
+pub fn create_key(
+    approved: Approved<NewKey>,
+    _custody: SoleCustody,
+    module: &MeasuredModule,
+) -> Result<HeldKey, Refusal> {
     let NewKey { creator, created, labels } = approved.into_inner();
     let private = generate(module)?;
     let facts = KeyFacts {

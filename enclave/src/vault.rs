@@ -4,6 +4,7 @@
 //! and the wrapped blobs. The header is not secret and not trusted: the KMS key and the context
 //! are computed here from the measured manifest, and a header that says otherwise is refused.
 
+use crate::custody::{Openable, SoleCustody};
 use crate::derive::derive;
 use crate::kms::{EncryptionContext, Kms, KmsError, ReleasedSecret};
 use crate::policy::{Approved, NewVault};
@@ -77,7 +78,31 @@ impl VaultKey {
     }
 }
 
-/// Has KMS generate a secret, checks that KMS opens it again, and gives the header to store.
+/// A vault that KMS made a secret for and that nobody has yet.
+pub struct MadeVault(Header);
+
+impl MadeVault {
+    /// The header to store.
+    ///
+    /// # Errors
+    /// Internal if it does not encode.
+    pub fn give(self, _custody: SoleCustody) -> Result<Vec<u8>, Refusal> {
+        serde_cbor::to_vec(&self.0).map_err(|_| Refusal::from(RefusalCode::Internal))
+    }
+}
+
+/// A vault whose secret KMS released and whose key serves nothing yet.
+pub struct ReleasedVault(VaultKey);
+
+impl ReleasedVault {
+    /// The vault's key.
+    #[must_use]
+    pub fn open(self, _custody: Openable) -> VaultKey {
+        self.0
+    }
+}
+
+/// Has KMS generate a secret and checks that KMS opens it again.
 ///
 /// # Errors
 /// The refusal of whichever call to KMS failed; KmsRejected if what KMS opens is not what it
@@ -86,14 +111,14 @@ pub async fn create(
     _approved: Approved<NewVault>,
     kms: &Kms,
     manifest: &Manifest,
-) -> Result<Vec<u8>, Refusal> {
+) -> Result<MadeVault, Refusal> {
     let context = encryption_context(manifest, 0);
     let (blob, secret) = kms.generate(&context).await?;
     let opened = kms.decrypt(&blob, &context).await?;
     constant_time::verify_slices_are_equal(secret.expose(), opened.expose())
         .map_err(|_| KmsError::Rejected("KMS opened another secret than it generated"))?;
     let key = VaultKey::from_secrets(&[secret], manifest);
-    let header = Header {
+    Ok(MadeVault(Header {
         format: FORMAT,
         deployment: manifest.deployment.to_string(),
         vault: manifest.vault.to_string(),
@@ -103,15 +128,18 @@ pub async fn create(
             blob: ByteBuf::from(blob),
         }],
         fingerprint: key.fingerprint,
-    };
-    serde_cbor::to_vec(&header).map_err(|_| Refusal::from(RefusalCode::Internal))
+    }))
 }
 
-/// Opens a stored vault by KMS.
+/// Has KMS release a stored vault's secret.
 ///
 /// # Errors
 /// VaultInvalid if the header is not this manifest's; the refusal of the call to KMS.
-pub async fn open(kms: &Kms, manifest: &Manifest, stored: &[u8]) -> Result<VaultKey, Refusal> {
+pub async fn release(
+    kms: &Kms,
+    manifest: &Manifest,
+    stored: &[u8],
+) -> Result<ReleasedVault, Refusal> {
     let context = encryption_context(manifest, 0);
     let (blob, fingerprint) = read(manifest, &context, stored)?;
     let secret = kms.decrypt(&blob, &context).await?;
@@ -119,7 +147,7 @@ pub async fn open(kms: &Kms, manifest: &Manifest, stored: &[u8]) -> Result<Vault
     if key.fingerprint != fingerprint {
         return Err(invalid("its fingerprint is not that of the secret KMS released"));
     }
-    Ok(key)
+    Ok(ReleasedVault(key))
 }
 
 /// The one blob of a header that says exactly what the manifest says.
@@ -152,18 +180,9 @@ fn read(
 }
 
 /// The exact encryption context of a vault secret, as the KMS key policy names it.
-fn encryption_context(manifest: &Manifest, share: usize) -> EncryptionContext {
-    [
-        ("app", "nitro-signer"),
-        ("version", "1"),
-        ("deployment", manifest.deployment.as_str()),
-        ("vault", manifest.vault.as_str()),
-        ("purpose", "vault"),
-        ("share", &share.to_string()),
-    ]
-    .into_iter()
-    .map(|(k, v)| (k.to_owned(), v.to_owned()))
-    .collect()
+fn encryption_context(manifest: &Manifest, share: u16) -> EncryptionContext {
+    let context = manifest.vault_name().encryption_context(share);
+    context.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 fn invalid(reason: &str) -> Refusal {
@@ -190,6 +209,7 @@ mod tests {
             typed_data: vec![],
             switches: Default::default(),
             siblings: vec![],
+            custody: Default::default(),
         }
     }
 

@@ -1,12 +1,15 @@
-//! Do the limits hold once they are set? A test of its own, since they hold for the whole process.
+//! Do the limits hold once they are set, and is any process but the first left alone? A test of its
+//! own, since limits hold for the whole process.
 
+use nitro_signer_enclave::first_process::FirstProcess;
 use nitro_signer_enclave::limits;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 #[test]
 fn the_limits_hold_and_more_open_files_are_refused() {
-    limits::apply().expect("the kernel takes them");
+    let limited = limits::apply().expect("the kernel takes them");
+    assert!(FirstProcess::prepare(&limited).expect("does nothing").is_none());
     assert_eq!(getrlimit(Resource::RLIMIT_CORE).expect("is told"), (0, 0));
     assert!(!prctl::get_dumpable().expect("is told"));
     assert!(prctl::get_no_new_privs().expect("is told"));

@@ -9,7 +9,7 @@ use crate::message::{Origin, State};
 use alloy_primitives::{Address, B256, FixedBytes};
 use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The longest claims, in bytes, that a verifier reads.
 pub const MAX_CLAIMS: usize = 65_536;
@@ -69,6 +69,9 @@ pub struct Claims {
     pub vault_fingerprint: Option<B256>,
     /// The ARNs of the KMS keys that wrap the vault's secrets.
     pub wrapping_keys: Vec<String>,
+    /// What the enclave last read of the wrapping key's custody, which it does when it makes or
+    /// opens the vault and before it makes keys. `None` until then.
+    pub custody: Option<Custody>,
     /// Where the enclave is in its life.
     pub state: State,
     /// Drawn anew at every boot; 16 bytes.
@@ -77,6 +80,80 @@ pub struct Claims {
     pub keys: u64,
     /// The [Merkle root](crate::merkle) over [`key_leaf`] of each, in order of address.
     pub keys_root: B256,
+}
+
+/// Whether the wrapping key is this image's and manifest's alone: what KMS said of the key, its
+/// policy and its grants at one moment. IAM policies, service control policies and other regions
+/// cannot be seen by it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Custody {
+    /// When it was read, in seconds of Unix time, by the enclave's clock.
+    pub checked: u64,
+    /// What is not as the manifest has it. None: the custody is sole.
+    pub findings: BTreeSet<CustodyFinding>,
+    /// The pairs of image and manifest for which the key opens too and which the manifest does not
+    /// name.
+    pub other_sets: BTreeSet<OtherSet>,
+}
+
+impl Custody {
+    /// Whether nobody has a hand on the key but those that the manifest names.
+    #[must_use]
+    pub fn is_sole(&self) -> bool {
+        self.findings.is_empty()
+    }
+}
+
+/// One way in which the wrapping key is not this image's and manifest's alone. The text is stable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CustodyFinding {
+    /// KMS did not say what was asked: nothing is known.
+    Unread,
+    /// The key is not a symmetric encryption key of the customer, or not enabled.
+    Kind,
+    /// The key's material is not KMS's own.
+    Origin,
+    /// The key is a multi-region one, or may be replicated.
+    MultiRegion,
+    /// The key has a grant.
+    Grant,
+    /// The key policy is not of the form that `nitro-signer key-policy render` writes.
+    Policy,
+    /// The key policy leaves decisions to the account's IAM policies.
+    AccountRoot,
+    /// Somebody administers the key whom the manifest does not name.
+    Administrator,
+    /// The key opens for an image or manifest that is neither this one nor a sibling.
+    OtherSet,
+}
+
+impl CustodyFinding {
+    /// The stable text, for example `other_set`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unread => "unread",
+            Self::Kind => "kind",
+            Self::Origin => "origin",
+            Self::MultiRegion => "multi_region",
+            Self::Grant => "grant",
+            Self::Policy => "policy",
+            Self::AccountRoot => "account_root",
+            Self::Administrator => "administrator",
+            Self::OtherSet => "other_set",
+        }
+    }
+}
+
+/// An image with a manifest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct OtherSet {
+    pub pcr0: FixedBytes<48>,
+    pub pcr16: FixedBytes<48>,
 }
 
 /// A key as the tree of [`Claims::keys_root`] has it.
@@ -255,6 +332,7 @@ mod tests {
             vault: String::new(),
             vault_fingerprint: None,
             wrapping_keys: Vec::new(),
+            custody: None,
             state: State::Ready,
             boot_id: FixedBytes::ZERO,
             keys: keys.len() as u64,

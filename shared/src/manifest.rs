@@ -5,6 +5,7 @@
 //! `nitro-signer manifest build` from a folder that people edit.
 
 use crate::attestation::pcr::{self, Pcr};
+use crate::key_policy::form::{AdmittedSet, EntityArn, VaultName};
 use alloy_primitives::{Address, B256, FixedBytes};
 use aws_lc_rs::digest::{Context, SHA384};
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,7 @@ const MAX_GROUPS: usize = 64;
 const MAX_ABIS: usize = 256;
 const MAX_TYPED_DATA: usize = 256;
 const MAX_SIBLINGS: usize = 16;
+const MAX_ADMINISTRATORS: usize = 32;
 const HASH_DOMAIN: &[u8] = b"nitro-signer/manifest/v1";
 
 /// SHA-384 of `"nitro-signer/manifest/v1" || the manifest's exact bytes`: what PCR16 is extended
@@ -122,9 +124,10 @@ pub struct Manifest {
     pub typed_data: Vec<TypedDataEntry>,
     /// What is off unless named here.
     pub switches: Switches,
-    /// Other images that may open the vault during an upgrade; at most 16. Reserved: nothing reads
-    /// them yet.
+    /// Other images, with their manifests, that may open the vault during an upgrade; at most 16.
     pub siblings: Vec<Sibling>,
+    /// Who beside these images may have a hand on the KMS key.
+    pub custody: Custody,
 }
 
 /// A client that proves itself by a key of its own.
@@ -203,6 +206,29 @@ pub struct Switches {
     pub hedged_nonces: bool,
 }
 
+/// What the enclave accepts of the KMS key and its policy, grants and origin. Whatever is not named
+/// here keeps it from making vaults and keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(clippy::struct_excessive_bools)]
+pub struct Custody {
+    /// The roles and users that may administer the key, its policy among that; at most 32. Each of
+    /// them could let somebody in.
+    pub administrators: Vec<EntityArn>,
+    /// The key's policy may leave decisions to the account's IAM policies. What the policy denies to
+    /// everybody stays denied, but whoever those policies let put another policy is unknown.
+    pub account_root: bool,
+    /// The key may have grants. They cannot open the vault, since the policy denies unattested use.
+    pub grants: bool,
+    /// The key's material may have been imported. Whoever made it can open every vault under it.
+    pub imported_material: bool,
+    /// The key may be a multi-region one. Each replica has a policy of its own, which nobody here reads.
+    pub multi_region: bool,
+    /// A vault that exists may be opened for signing whatever the key's custody is; claims then say
+    /// what it is. No key is made meanwhile.
+    pub open_regardless: bool,
+}
+
 /// Another image's measurements.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -212,6 +238,14 @@ pub struct Sibling {
     pub pcr1: FixedBytes<48>,
     pub pcr2: FixedBytes<48>,
     pub pcr16: FixedBytes<48>,
+}
+
+impl Sibling {
+    /// Whether a key policy that lets this set in lets this sibling in.
+    #[must_use]
+    pub fn is(&self, set: &AdmittedSet) -> bool {
+        *self.pcr0 == set.pcr0 && *self.pcr16 == set.pcr16
+    }
 }
 
 impl Manifest {
@@ -242,6 +276,12 @@ impl Manifest {
         Ok(bytes)
     }
 
+    /// The vault, as its KMS key's policy must name it.
+    #[must_use]
+    pub fn vault_name(&self) -> VaultName {
+        VaultName { deployment: self.deployment.clone(), vault: self.vault.clone() }
+    }
+
     /// The one KMS key that wraps the vault's secret.
     #[must_use]
     pub fn wrapping_key(&self) -> &KeyArn {
@@ -265,6 +305,9 @@ impl Manifest {
         at_most("abis", self.abis.len(), MAX_ABIS)?;
         at_most("typed_data", self.typed_data.len(), MAX_TYPED_DATA)?;
         at_most("siblings", self.siblings.len(), MAX_SIBLINGS)?;
+        let administrators = &self.custody.administrators;
+        at_most("custody", administrators.len(), MAX_ADMINISTRATORS)?;
+        distinct("custody", "administrator", administrators.iter())?;
         distinct("clients", "name", self.clients.iter().map(|c| &c.name))?;
         distinct("clients", "public key", self.clients.iter().map(|c| c.public_key))?;
         distinct("asserted", "name", self.asserted.iter().map(|a| &a.name))?;

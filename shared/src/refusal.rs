@@ -135,6 +135,8 @@ refusal_codes! {
     KmsUntrusted = "kms_untrusted", 502, -32021;
     /// KMS answered something the enclave does not accept. Check the key and the vault.
     KmsRejected = "kms_rejected", 502, -32021;
+    /// The KMS key is not this image's and manifest's alone, so no vault or key is made under it. Correct its policy, or have the manifest's custody name the exception.
+    Custody = "custody", 403, -32021;
     /// The AWS credentials were refused or are out of date. Check the instance role.
     Credentials = "credentials", 503, -32021;
 

@@ -1,15 +1,15 @@
 //! A deployment as an operator would write it: the manifest, the KMS key policy that fits it, and
 //! the client that may make keys. The local stack and the suites start from here.
 
+use alloy_primitives::{B256, FixedBytes};
 use aws_lc_rs::digest::{SHA384, digest};
 use k256::ecdsa::SigningKey;
+use nitro_signer_shared::key_policy::form::{AdmittedSet, EntityArn, Terms, VaultName};
 use nitro_signer_shared::manifest::{
-    AddressEntry, AssertedEntry, ClientEntry, FORMAT, KeyArn, Manifest, ManifestHash, Switches,
+    AddressEntry, AssertedEntry, ClientEntry, Custody, FORMAT, KeyArn, Manifest, ManifestHash,
+    Switches,
 };
 use nitro_signer_shared::proof::{ClientProof, Intent};
-use serde_json::{Value, json};
-
-use alloy_primitives::{B256, FixedBytes};
 
 /// The development account and region; nothing of them exists at AWS.
 pub const ACCOUNT: &str = "000000000000";
@@ -26,6 +26,8 @@ pub const OPERATOR: &str = "dev-operator";
 /// The recipient that the development manifest refuses.
 pub const REFUSED_RECIPIENT: &str = "0x000000000000000000000000000000000000dead";
 
+const DEPLOYMENT: &str = "development";
+const VAULT: &str = "main";
 const POLICY: &str = include_str!("deployment.cedar");
 
 /// A measurement of development code: SHA384(0^48 || SHA384(what)), as PCR0 is computed.
@@ -96,8 +98,8 @@ pub fn manifest(key: &KeyArn, operator: &ClientKey) -> Manifest {
     Manifest {
         format: FORMAT,
         version: 1,
-        deployment: name("development"),
-        vault: name("main"),
+        deployment: name(DEPLOYMENT),
+        vault: name(VAULT),
         wrapping_keys: vec![key.clone()],
         clients: vec![ClientEntry {
             name: name(OPERATOR),
@@ -122,90 +124,47 @@ pub fn manifest(key: &KeyArn, operator: &ClientKey) -> Manifest {
             ..Switches::default()
         },
         siblings: vec![],
+        custody: Custody { administrators: vec![entity(ADMINISTRATOR_ROLE)], ..Custody::default() },
     }
 }
 
 /// The policy of a key that nobody can use yet: it exists before the manifest that names it.
+///
+/// # Panics
+/// If the terms were none; the tests would show it.
 #[must_use]
 pub fn closed_key_policy() -> String {
-    json!({ "Version": "2012-10-17", "Statement": [administration()] }).to_string()
+    let name = |text: &str| text.parse().expect("is a name");
+    let vault = VaultName { deployment: name(DEPLOYMENT), vault: name(VAULT) };
+    key_policy_terms(vault, vec![]).write().expect("are terms")
 }
 
 /// The key policy that releases the vault of this manifest to this image, and to nothing else.
+///
+/// # Panics
+/// If the image has registers of zeros.
 #[must_use]
 pub fn key_policy(pcr0: &[u8; 48], manifest: &Manifest, hash: &ManifestHash) -> String {
-    let pcr0 = hex::encode(pcr0);
-    let pcr16 = hex::encode(hash.pcr16());
-    let statements = [
-        administration(),
-        json!({
-            "Sid": "ApplianceReads",
-            "Effect": "Allow",
-            "Principal": { "AWS": APPLIANCE_ROLE },
-            "Action": ["kms:DescribeKey", "kms:GetKeyPolicy", "kms:ListGrants"],
-            "Resource": "*",
-        }),
-        json!({
-            "Sid": "ApplianceMeasured",
-            "Effect": "Allow",
-            "Principal": { "AWS": APPLIANCE_ROLE },
-            "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
-            "Resource": "*",
-            "Condition": {
-                "StringEqualsIgnoreCase": {
-                    "kms:RecipientAttestation:PCR0": pcr0,
-                    "kms:RecipientAttestation:PCR16": pcr16,
-                },
-                "StringEquals": encryption_context(manifest),
-                "ForAllValues:StringEquals": {
-                    "kms:EncryptionContextKeys": CONTEXT_KEYS,
-                },
-            },
-        }),
-        // One statement for each register: two keys in one condition deny only if both differ.
-        deny_unless("OnlyThisImage", "kms:RecipientAttestation:PCR0", &pcr0),
-        deny_unless("OnlyThisManifest", "kms:RecipientAttestation:PCR16", &pcr16),
-    ];
-    json!({ "Version": "2012-10-17", "Statement": statements }).to_string()
+    let set = AdmittedSet::new(*pcr0, hash.pcr16());
+    key_policy_terms(manifest.vault_name(), vec![set]).write().expect("are terms")
 }
 
-fn administration() -> Value {
-    json!({
-        "Sid": "Administration",
-        "Effect": "Allow",
-        "Principal": { "AWS": ADMINISTRATOR_ROLE },
-        "Action": [
-            "kms:DescribeKey",
-            "kms:GetKeyPolicy",
-            "kms:PutKeyPolicy",
-            "kms:ListGrants",
-            "kms:CreateAlias",
-        ],
-        "Resource": "*",
-    })
+/// What the development key's policy says.
+#[must_use]
+pub fn key_policy_terms(vault: VaultName, sets: Vec<AdmittedSet>) -> Terms {
+    Terms {
+        administrators: [entity(ADMINISTRATOR_ROLE)].into(),
+        break_glass: [].into(),
+        auditors: [].into(),
+        appliance_roles: [entity(APPLIANCE_ROLE)].into(),
+        sets,
+        vault,
+        vault_creation: true,
+        multi_region: false,
+        imported_material: false,
+    }
 }
 
-/// Stops a call without attestation too: a negated condition on an absent key holds.
-fn deny_unless(sid: &str, key: &str, value: &str) -> Value {
-    json!({
-        "Sid": sid,
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": ["kms:Decrypt", "kms:GenerateDataKey*", "kms:Encrypt", "kms:ReEncrypt*"],
-        "Resource": "*",
-        "Condition": { "StringNotEqualsIgnoreCase": { key: value } },
-    })
-}
-
-const CONTEXT_KEYS: [&str; 6] = ["app", "version", "deployment", "vault", "purpose", "share"];
-
-fn encryption_context(manifest: &Manifest) -> Value {
-    json!({
-        "kms:EncryptionContext:app": "nitro-signer",
-        "kms:EncryptionContext:version": "1",
-        "kms:EncryptionContext:deployment": manifest.deployment.as_str(),
-        "kms:EncryptionContext:vault": manifest.vault.as_str(),
-        "kms:EncryptionContext:purpose": "vault",
-        "kms:EncryptionContext:share": "0",
-    })
+fn entity(arn: &str) -> EntityArn {
+    arn.parse().expect("is a role")
 }

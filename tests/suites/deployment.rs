@@ -12,7 +12,7 @@ mod doctor;
 mod enclave;
 
 use nitro_signer_shared::eif::{self, Architecture, Metadata, Parts};
-use nitro_signer_shared::manifest::ManifestHash;
+use nitro_signer_shared::manifest::{Manifest, ManifestHash};
 use nitro_signer_tests::appliance::Appliance;
 use nitro_signer_tests::deployment;
 use nitro_signer_tests::world::World;
@@ -76,7 +76,12 @@ impl Ended {
 
 impl Host {
     async fn new() -> Self {
-        let mut world = World::start().await;
+        Self::with_manifest(|_| {}).await
+    }
+
+    /// A host whose manifest somebody changed.
+    async fn with_manifest(change: impl FnOnce(&mut Manifest)) -> Self {
+        let mut world = World::start_with(change).await;
         let image = image(b"application");
         let measured = eif::measure(image.as_slice()).unwrap();
         let pcrs = measured.measurements().pcrs();

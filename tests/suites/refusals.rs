@@ -18,6 +18,8 @@ use aws_nitro_enclaves_nsm_api::api::{ErrorCode, Request as NsmRequest, Response
 use nitro_signer_enclave::kms::TrustRoots;
 use nitro_signer_enclave::nsm::SecureModule;
 use nitro_signer_shared::frame;
+use nitro_signer_shared::key_policy::form::AdmittedSet;
+use nitro_signer_shared::manifest::ManifestHash;
 use nitro_signer_shared::message::{Request, RequestFrame, Response, ResponseFrame};
 use nitro_signer_shared::proof::{ClientProof, Intent};
 use nitro_signer_shared::refusal::{Refusal, RefusalCode};
@@ -78,7 +80,7 @@ const fn brought_about(code: RefusalCode) -> By {
         C::ProofInvalid | C::ProofExpired | C::ProofReplayed => By::Request,
         C::PolicyDenied | C::PolicyError | C::UnknownKey | C::VaultExists => By::Request,
         C::SecureModule | C::StoreFailed => By::Request,
-        C::NoVault | C::KmsDenied | C::KmsUnreachable | C::KmsRejected => By::NoVault,
+        C::NoVault | C::KmsDenied | C::KmsUnreachable | C::KmsRejected | C::Custody => By::NoVault,
         C::StoreConflict => By::NoVault,
         C::Credentials | C::NotReady => By::NoCredentials,
         C::KmsUntrusted => By::AnotherRoot,
@@ -481,6 +483,12 @@ async fn before_there_is_a_vault() {
         (world.manifest.wrapping_key().to_string(), deployment::closed_key_policy());
     world.kms.put_key_policy(&key, &closed).unwrap();
     asker.vault(&world, C::KmsDenied, || {}).await;
+    let other = AdmittedSet::new([9; 48], [9; 48]);
+    let hash = ManifestHash::of(&world.manifest_bytes);
+    let sets = vec![AdmittedSet::new(world.measurements[0], hash.pcr16()), other];
+    let shared = deployment::key_policy_terms(world.manifest.vault_name(), sets).write().unwrap();
+    world.kms.put_key_policy(&key, &shared).unwrap();
+    asker.vault(&world, C::Custody, || {}).await;
     asker.end(By::NoVault);
 }
 

@@ -110,8 +110,7 @@ pub fn folder(cache: &Path, config: &Config) -> Result<PathBuf, CommandError> {
     let mut inputs = Context::new(&SHA256);
     let tools = toolchain::versions()?;
     let edit = config.edit.iter().flat_map(|edit| [edit.file, edit.from, edit.to]);
-    let known =
-        [RECIPE, PACKAGE_SHA256, &config.options, &tools["compiler"], &tools["linker"]];
+    let known = [RECIPE, PACKAGE_SHA256, &config.options, &tools["compiler"], &tools["linker"]];
     for input in known.into_iter().chain(edit) {
         inputs.update(&(input.len() as u64).to_be_bytes());
         inputs.update(input.as_bytes());

@@ -35,6 +35,7 @@ pub(crate) fn manifest(policy: &str) -> Manifest {
         typed_data: vec![],
         switches: Switches::default(),
         siblings: vec![],
+        custody: Default::default(),
     }
 }
 

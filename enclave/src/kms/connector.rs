@@ -103,6 +103,7 @@ impl From<ConnectFailure> for ConnectorError {
 #[derive(Clone)]
 pub(super) struct Connector {
     host: Arc<str>,
+    agent: Arc<str>,
     lines: RelayLines,
     tls: TlsConnector,
 }
@@ -114,7 +115,15 @@ impl fmt::Debug for Connector {
 }
 
 impl Connector {
-    pub(super) fn new(host: String, lines: RelayLines, roots: &TrustRoots, clock: &Clock) -> Self {
+    /// `agent` goes before the SDK's own words in the User-Agent, which is where AWS's log can tell
+    /// one manifest and boot from another: it has PCR0 to 4 and 8, and not PCR16.
+    pub(super) fn new(
+        host: String,
+        agent: String,
+        lines: RelayLines,
+        roots: &TrustRoots,
+        clock: &Clock,
+    ) -> Self {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut config = ClientConfig::builder_with_details(provider, Arc::new(clock.clone()))
             .with_safe_default_protocol_versions()
@@ -124,7 +133,8 @@ impl Connector {
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         config.resumption = Resumption::disabled();
         config.enable_early_data = false;
-        Self { host: host.into(), lines, tls: TlsConnector::from(Arc::new(config)) }
+        let tls = TlsConnector::from(Arc::new(config));
+        Self { host: host.into(), agent: agent.into(), lines, tls }
     }
 
     async fn exchange(self, request: HttpRequest) -> Result<HttpResponse, ConnectFailure> {
@@ -172,6 +182,11 @@ impl Connector {
         parts.uri = path.parse().map_err(|_| ConnectFailure::Host)?;
         let host = self.host.parse().map_err(|_| ConnectFailure::Host)?;
         parts.headers.insert(http::header::HOST, host);
+        // Not among the headers that are signed (SigV4 leaves it to proxies).
+        let sdk = parts.headers.get(http::header::USER_AGENT).and_then(|own| own.to_str().ok());
+        let agent = format!("{} {}", self.agent, sdk.unwrap_or_default());
+        let agent = agent.trim_end().parse().map_err(|_| ConnectFailure::Host)?;
+        parts.headers.insert(http::header::USER_AGENT, agent);
         Ok(http::Request::from_parts(parts, body))
     }
 }

@@ -6,15 +6,18 @@
 //! that is why no other way to KMS exists in this crate.
 
 mod connector;
+mod description;
 mod recipient;
 mod relay;
 
 pub use connector::TrustRoots;
+pub use description::KeyDescription;
 pub use recipient::RecipientPublicKey;
 pub use relay::RelayLines;
 
 use crate::clock::Clock;
 use crate::nsm::{MeasuredModule, ModuleError};
+use alloy_primitives::FixedBytes;
 use aws_credential_types::Credentials as SdkCredentials;
 use aws_sdk_kms::Client;
 use aws_sdk_kms::config::retry::RetryConfig;
@@ -109,11 +112,13 @@ impl From<KmsError> for Refusal {
 }
 
 impl Kms {
-    /// KMS of the key's region, over the parent's relay lines.
+    /// KMS of the key's region, over the parent's relay lines; `boot_id` stands in AWS's log of
+    /// what is asked.
     #[must_use]
     pub fn new(
         key: &KeyArn,
         module: &MeasuredModule,
+        boot_id: &FixedBytes<16>,
         lines: &RelayLines,
         roots: &TrustRoots,
         clock: &Clock,
@@ -126,7 +131,8 @@ impl Kms {
             None,
             "parent",
         );
-        let connector = Connector::new(key.kms_host(), lines.clone(), roots, clock);
+        let agent = format!("nitro-signer/{}/{}", module.manifest(), hex::encode(boot_id));
+        let connector = Connector::new(key.kms_host(), agent, lines.clone(), roots, clock);
         let config = aws_sdk_kms::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(key.region().to_owned()))
@@ -168,23 +174,13 @@ impl Kms {
         self.call(&Call::Decrypt(blob), context).await.map(|(_, secret)| secret)
     }
 
-    /// Tries a call up to [`ATTEMPTS`] times, each with a recipient key and document of its own.
+    /// Each attempt has a recipient key and document of its own.
     async fn call(
         &self,
         call: &Call<'_>,
         context: &EncryptionContext,
     ) -> Result<(Vec<u8>, ReleasedSecret), KmsError> {
-        let mut attempt = 1;
-        loop {
-            match self.attempt(call, context).await {
-                Err(error) if error.is_passing() && attempt < ATTEMPTS => {
-                    tracing::warn!(attempt, %error, "a call to KMS failed; trying again");
-                    tokio::time::sleep(RETRY_PAUSE * attempt).await;
-                    attempt += 1;
-                }
-                outcome => return outcome,
-            }
-        }
+        patiently(|| self.attempt(call, context)).await
     }
 
     async fn attempt(
@@ -257,6 +253,24 @@ impl Kms {
         let enveloped = answer.enveloped.ok_or(KmsError::Rejected("no CiphertextForRecipient"))?;
         let secret = recipient.open(enveloped.as_ref()).map(ReleasedSecret)?;
         Ok((answer.blob, secret))
+    }
+}
+
+/// Tries up to [`ATTEMPTS`] times, while what failed may pass.
+async fn patiently<T, F>(mut attempt: impl FnMut() -> F) -> Result<T, KmsError>
+where
+    F: Future<Output = Result<T, KmsError>>,
+{
+    let mut number = 1;
+    loop {
+        match attempt().await {
+            Err(error) if error.is_passing() && number < ATTEMPTS => {
+                tracing::warn!(attempt = number, %error, "a call to KMS failed; trying again");
+                tokio::time::sleep(RETRY_PAUSE * number).await;
+                number += 1;
+            }
+            outcome => return outcome,
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use hyper_util::rt::TokioIo;
 use nitro_signer_parent::config::Config;
 use nitro_signer_parent::serve::{Running, start};
 use nitro_signer_shared::frame;
-use nitro_signer_shared::manifest::{FORMAT, Manifest, Switches};
+use nitro_signer_shared::manifest::{Custody, FORMAT, Manifest, Switches};
 use nitro_signer_shared::message::{
     Attestation, CreatedKey, KeyInfo, Origin, RecordsLoaded, Request, RequestFrame, Response,
     ResponseFrame, SignedHash, SignedTransaction, State, Status,
@@ -400,6 +400,7 @@ fn manifest() -> Vec<u8> {
         typed_data: Vec::new(),
         switches: Switches::default(),
         siblings: Vec::new(),
+        custody: Custody::default(),
     };
     manifest.to_bytes().unwrap()
 }

@@ -158,6 +158,7 @@ fn claims() -> (Claims, KeyClaims) {
         state: State::Ready,
         boot_id: FixedBytes([3; 16]),
         keys: 1,
+        custody: None,
         keys_root: B256::repeat_byte(4),
     };
     let key_claims = KeyClaims {

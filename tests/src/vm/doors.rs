@@ -15,7 +15,9 @@ use tokio::task::JoinSet;
 pub type Position = watch::Sender<Option<PathBuf>>;
 
 /// The sockets; dropping them closes what goes through them.
-pub struct Doors(JoinSet<()>);
+pub struct Doors {
+    _serving: JoinSet<()>,
+}
 
 impl Doors {
     /// Opens `DIR/PORT.sock` for each of these ports.
@@ -29,13 +31,7 @@ impl Doors {
             let listener = UnixListener::bind(dir.join(format!("{port}.sock")))?;
             doors.spawn(serve(listener, *port, current.clone()));
         }
-        Ok((Self(doors), position))
-    }
-
-    /// How many doors are open.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.0.len()
+        Ok((Self { _serving: doors }, position))
     }
 }
 

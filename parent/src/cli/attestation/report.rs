@@ -273,6 +273,7 @@ impl Judged {
             Some(claims) if matches!(self.policy, Policy::Manifest(..)) => report
                 .field("vault", &claims.vault)
                 .field("vault fingerprint", fingerprint(claims))
+                .field("custody", custody(claims))
                 .field("state", claims.state.as_str())
                 .field("keys", claims.keys),
             _ => report,
@@ -306,6 +307,17 @@ fn key_text(key: &HeldKey) -> String {
 
 fn is_debug(document: &AuthenticDocument) -> bool {
     (0..3).any(|index| document.pcr(index) == Some(&[0; 48]))
+}
+
+/// What the enclave read of the KMS key, which is a snapshot of what it can see.
+fn custody(claims: &Claims) -> String {
+    let Some(custody) = &claims.custody else { return "not looked at yet".to_owned() };
+    let checked = rfc3339(custody.checked.saturating_mul(1_000));
+    if custody.is_sole() {
+        return format!("sole, checked {checked}");
+    }
+    let findings: Vec<_> = custody.findings.iter().map(|finding| finding.as_str()).collect();
+    format!("NOT SOLE: {}, checked {checked}", findings.join(", "))
 }
 
 fn fingerprint(claims: &Claims) -> String {

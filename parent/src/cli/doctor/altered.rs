@@ -49,7 +49,7 @@ impl Altered {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nitro_signer_shared::manifest::{FORMAT, Switches};
+    use nitro_signer_shared::manifest::{Custody, FORMAT, Switches};
 
     fn manifest(version: u64) -> Manifest {
         let arn = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
@@ -67,6 +67,7 @@ mod tests {
             typed_data: Vec::new(),
             switches: Switches::default(),
             siblings: Vec::new(),
+            custody: Custody::default(),
         }
     }
 

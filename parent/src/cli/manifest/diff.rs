@@ -3,7 +3,7 @@
 //! Every field of a manifest is compared. What differs in the bytes and in no field (comments, order)
 //! is said too: another file is another PCR16.
 
-use super::explain::switches;
+use super::explain::{exceptions, switches};
 use super::{hashes, invalid, read};
 use crate::cli::output::{Failure, Report};
 use alloy_primitives::keccak256;
@@ -189,6 +189,13 @@ fn contents(manifest: &Manifest) -> Result<Contents, Failure> {
     for entry in &manifest.typed_data {
         all.insert(("typed data", entry.name.to_string()), value(entry.encode_type.clone()));
     }
+    for who in &manifest.custody.administrators {
+        all.insert(("administrator", who.to_string()), Fields::new());
+    }
+    for (name, on, _) in exceptions(&manifest.custody) {
+        let text = if on { "accepted" } else { "refused" };
+        all.insert(("custody", name.to_owned()), value(text.to_owned()));
+    }
     for sibling in &manifest.siblings {
         let pcrs = [sibling.pcr0, sibling.pcr1, sibling.pcr2, sibling.pcr16].map(hex::encode);
         all.insert(("sibling", pcrs.join(" ")), Fields::new());
@@ -304,6 +311,12 @@ mod tests {
                 "typed data mail: added",
             ),
             ("\"main\"", "\"other\"", "vault: changed"),
+            (
+                "[switches]",
+                "[custody]\nadministrators = [\"arn:aws:iam::111122223333:role/a\"]\n[switches]",
+                "administrator arn:aws:iam::111122223333:role/a: added",
+            ),
+            ("[switches]", "[custody]\ngrants = true\n[switches]", "custody grants: changed"),
             ("\"treasury\"", "\"other\"", "deployment: changed"),
             (
                 "[switches]",

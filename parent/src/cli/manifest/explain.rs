@@ -6,7 +6,9 @@
 use super::{Loaded, hashes, names};
 use crate::cli::output::{Failure, Report};
 use nitro_signer_enclave::policy::{ActionRules, Policy};
-use nitro_signer_shared::manifest::{AddressEntry, Manifest, ManifestHash, Name, Switches};
+use nitro_signer_shared::manifest::{
+    AddressEntry, Custody, Manifest, ManifestHash, Name, Switches,
+};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -64,6 +66,33 @@ pub(super) fn switches(switches: &Switches) -> [(&'static str, bool, &'static st
     ]
 }
 
+/// What a manifest can accept of the KMS key, with what it then does not keep away.
+pub(super) fn exceptions(custody: &Custody) -> [(&'static str, bool, &'static str); 5] {
+    [
+        (
+            "account_root",
+            custody.account_root,
+            "the account's IAM policies decide too, and nobody here reads them",
+        ),
+        ("grants", custody.grants, "the key may have grants"),
+        (
+            "imported_material",
+            custody.imported_material,
+            "whoever made the key's material can open every vault under it",
+        ),
+        (
+            "multi_region",
+            custody.multi_region,
+            "replicas have policies of their own, which nobody here reads",
+        ),
+        (
+            "open_regardless",
+            custody.open_regardless,
+            "a stored vault is opened whatever the key's custody is; no key is made meanwhile",
+        ),
+    ]
+}
+
 fn explain(Loaded { bytes, manifest, policy }: &Loaded) -> Report {
     let actions = policy.rules_by_action();
     let mut report = hashes(&ManifestHash::of(bytes), to_json(manifest, policy, &actions))
@@ -72,6 +101,18 @@ fn explain(Loaded { bytes, manifest, policy }: &Loaded) -> Report {
         .field("vault", &manifest.vault)
         .field("wrapping key", manifest.wrapping_key())
         .field("siblings", manifest.siblings.len());
+    let administrators = manifest.custody.administrators.iter().map(ToString::to_string);
+    report = section(
+        report,
+        "Administrators of the KMS key, each of whom could open it",
+        administrators,
+    );
+    let accepted = exceptions(&manifest.custody).into_iter().filter(|(_, on, _)| *on);
+    report = section(
+        report,
+        "What else is accepted of the KMS key's custody",
+        accepted.map(|(name, _, meaning)| format!("{name:<20}{meaning}")),
+    );
     let clients = manifest.clients.iter().map(|c| named(&c.name, &c.groups));
     report = section(report, "Clients, who prove themselves (Client)", clients);
     let asserted = manifest.asserted.iter().map(|a| named(&a.name, &a.groups));
@@ -160,6 +201,7 @@ fn to_json(manifest: &Manifest, policy: &Policy, actions: &[ActionRules]) -> Val
         "addresses": manifest.addresses,
         "switches": manifest.switches,
         "siblings": manifest.siblings,
+        "custody": manifest.custody,
         "actions": actions.iter().map(action).collect::<Vec<_>>(),
         "decoded": decoded.collect::<Vec<_>>(),
     })

@@ -9,8 +9,8 @@ use crate::ethereum::fields::address_text;
 use alloy_primitives::FixedBytes;
 use nitro_signer_enclave::policy::PolicyLoadError;
 use nitro_signer_shared::manifest::{
-    AbiEntry, AddressEntry, AssertedEntry, ClientEntry, FORMAT, KeyArn, MAX_MANIFEST, Manifest,
-    Name, Sibling, Switches, TypedDataEntry,
+    AbiEntry, AddressEntry, AssertedEntry, ClientEntry, Custody, FORMAT, KeyArn, MAX_MANIFEST,
+    Manifest, Name, Sibling, Switches, TypedDataEntry,
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -98,6 +98,8 @@ struct Given {
     switches: Switches,
     #[serde(default)]
     siblings: Vec<Sibling>,
+    #[serde(default)]
+    custody: Custody,
 }
 
 #[derive(Deserialize)]
@@ -161,6 +163,7 @@ impl Given {
             typed_data: self.typed_data.into_iter().map(typed_data).collect(),
             switches: self.switches,
             siblings: self.siblings,
+            custody: self.custody,
         })
     }
 }

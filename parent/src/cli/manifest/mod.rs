@@ -60,7 +60,11 @@ manifest.toml:
   pcr0 = \"…\"
   pcr1 = \"…\"
   pcr2 = \"…\"
-  pcr16 = \"…\"")]
+  pcr16 = \"…\"
+  [custody]                        # who beside these images may have a hand on the KMS key
+  administrators = [\"arn:aws:iam::111122223333:role/kms-administrator\"]
+  # accepted only if named: account_root, grants, imported_material, multi_region; and
+  # open_regardless, which opens a stored vault whatever is found, and makes no key meanwhile")]
 pub(super) struct Build {
     /// The folder.
     folder: PathBuf,

@@ -130,9 +130,8 @@ impl FromStr for EntityArn {
             && ["aws", "aws-cn", "aws-us-gov"].contains(&partition)
             && account.len() == 12
             && account.bytes().all(|c| c.is_ascii_digit())
-            && name.is_some_and(|name| {
-                name.bytes().all(plain) && !name.split('/').any(str::is_empty)
-            });
+            && name
+                .is_some_and(|name| name.bytes().all(plain) && !name.split('/').any(str::is_empty));
         if well { Ok(Self(text.to_owned())) } else { Err(EntityArnError) }
     }
 }

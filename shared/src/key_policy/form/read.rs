@@ -39,7 +39,9 @@ pub enum FormError {
     Statement(usize),
     #[error("the key policy does not deny everybody {0}")]
     NotDenied(&'static str),
-    #[error("the key policy names more than {MAX_SETS} sets or {MAX_PRINCIPALS} principals of a kind")]
+    #[error(
+        "the key policy names more than {MAX_SETS} sets or {MAX_PRINCIPALS} principals of a kind"
+    )]
     TooMany,
 }
 

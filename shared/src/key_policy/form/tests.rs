@@ -220,7 +220,8 @@ fn a_set_is_let_in_by_exactly_the_forms_conditions() {
         let change = |s: &mut Value| change(&mut s["Condition"]);
         assert_eq!(read(&changed(MEASURED_AT, change)), Err(FormError::Statement(MEASURED_AT)));
     };
-    let remove = |map: &mut Value, key: &str| drop(map.as_object_mut().expect("is one").remove(key));
+    let remove =
+        |map: &mut Value, key: &str| drop(map.as_object_mut().expect("is one").remove(key));
     let registers = EQUALS_IGNORE_CASE;
     not_one(&|c| *c = json!({}));
     not_one(&|c| remove(c, registers));
@@ -250,7 +251,8 @@ fn a_set_is_let_in_by_exactly_the_forms_conditions() {
 #[test]
 fn what_the_form_denies_must_be_denied_to_everybody() {
     let open = FormError::NotDenied("unattested use, or use by other registers");
-    let check = |text: String, expected: &FormError| assert_eq!(&read(&text).unwrap_err(), expected);
+    let check =
+        |text: String, expected: &FormError| assert_eq!(&read(&text).unwrap_err(), expected);
     for index in [ONLY_PCR0_AT, ONLY_PCR16_AT] {
         check(without(index), &open);
         check(changed(index, |s| s["Action"] = json!("kms:Decrypt")), &open);

@@ -25,7 +25,9 @@ pub enum TermsError {
     UnequalSets,
     #[error("a set is named twice")]
     SameSets,
-    #[error("{0} bytes are more than the {MAX_POLICY} of a key policy; name fewer sets or principals")]
+    #[error(
+        "{0} bytes are more than the {MAX_POLICY} of a key policy; name fewer sets or principals"
+    )]
     TooLarge(usize),
 }
 

@@ -11,7 +11,7 @@ use nitro_signer_enclave::policy::{Description, Policy, Rehearsal, Who};
 use nitro_signer_enclave::transaction::UnsignedTransaction;
 use nitro_signer_enclave::typed_data::TypedData;
 use nitro_signer_shared::manifest::{
-    AbiEntry, AddressEntry, AssertedEntry, ClientEntry, FORMAT, Manifest, Name, Switches,
+    AbiEntry, AddressEntry, AssertedEntry, ClientEntry, Custody, FORMAT, Manifest, Name, Switches,
     TypedDataEntry,
 };
 use nitro_signer_shared::message::Origin;
@@ -84,6 +84,7 @@ pub(crate) fn manifest(policy: &str) -> Manifest {
             ..Switches::default()
         },
         siblings: vec![],
+        custody: Custody::default(),
     }
 }
 
