@@ -4,6 +4,7 @@
 
 use alloy_consensus::{SignableTransaction, TxEip1559};
 use alloy_primitives::{Address, TxKind, U256};
+use aws_lc_rs::rsa::{KeySize, PrivateDecryptingKey};
 use aws_nitro_enclaves_nsm_api::api::{Request as NsmRequest, Response as NsmResponse};
 use criterion::{Criterion, criterion_group, criterion_main};
 use nitro_signer_enclave::client::{Caller, Callers};
@@ -206,5 +207,12 @@ fn attestation(c: &mut Criterion) {
     measure("attestation/verify_issuers_remembered", &anchor.clone().remembering(capacity));
 }
 
-criterion_group!(figures, requests, records, attestation);
+/// What every call to KMS begins with, apart from KMS: its time differs from key to key.
+fn recipients(c: &mut Criterion) {
+    c.bench_function("recipient/rsa_2048_key", |b| {
+        b.iter(|| black_box(PrivateDecryptingKey::generate(KeySize::Rsa2048).expect("a key")));
+    });
+}
+
+criterion_group!(figures, requests, records, recipients, attestation);
 criterion_main!(figures);

@@ -150,6 +150,31 @@ async fn one_byte_of_the_program_the_command_line_or_the_manifest_closes_kms() {
     is_refused_by_kms("one byte of the manifest", plan).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "boots virtual machines: tests/run machine"]
+async fn an_image_that_brings_its_manifest_serves_under_it_and_under_no_other() {
+    let plan = Plan { built_in: true, ..Plan::new(Enclosure::Machine(workshop().clone())) };
+    let (mut running, keys) = Running::with_keys(plan, 1).await;
+    assert_eq!(running.held(), [keys[0].to_lowercase()]);
+    let given = running.stack.dir.join("manifest.cbor");
+    let mut manifest = Manifest::parse(&std::fs::read(&given).unwrap()).unwrap();
+    manifest.version += 1;
+    std::fs::write(&given, manifest.to_bytes().unwrap()).unwrap();
+    running.stack.stop_parent();
+    running.stack.power_on().await.unwrap();
+    running.stack.start_parent().await.unwrap();
+    let from = Instant::now();
+    while !running.stack.readiness().unwrap_or_default().contains("manifest") {
+        let state = running.stack.readiness().unwrap_or_default();
+        assert!(from.elapsed() < Duration::from_secs(60), "{state}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let status = running.client.get("/v1/status").await.json().to_string();
+    assert!(status.contains("manifest_conflict"), "{status}");
+    assert!(!running.is_ready());
+    println!("one image with its own manifest: served under it, and under no other");
+}
+
 // ---- what survives -------------------------------------------------------------------------
 
 /// Clients that ask for one signature after the other, each transaction with a nonce of its own, and
@@ -339,7 +364,7 @@ async fn a_parent_that_is_killed_under_load_comes_back_to_the_same_enclave() {
 async fn ten_thousand_keys_fit_half_of_the_memory_that_nitro_cli_is_told() {
     const KEYS: usize = 10_000;
     let memory_mib = stack::MEMORY_MIB / 2;
-    let pcrs = |kms_ca: &str| workshop().image(kms_ca, Change::Nothing).unwrap().pcrs();
+    let pcrs = |kms_ca: &str| workshop().image(kms_ca, Change::Nothing, None).unwrap().pcrs();
     let world = World::start_as(|_| {}, pcrs).await;
     let (enclave, vault) = world.ready().await;
     let mut keys = Vec::new();
@@ -351,7 +376,8 @@ async fn ten_thousand_keys_fit_half_of_the_memory_that_nitro_cli_is_told() {
     appliance.store(&vault, &keys);
 
     let (mut machine, _) =
-        EnclaveMachine::new(workshop(), &world.root, appliance.dir(), world.kms.ca_pem()).unwrap();
+        EnclaveMachine::new(workshop(), &world.root, appliance.dir(), world.kms.ca_pem(), None)
+            .unwrap();
     machine.set_memory(memory_mib);
     let booted = tokio::task::block_in_place(|| machine.power_on().unwrap());
     let from = Instant::now();

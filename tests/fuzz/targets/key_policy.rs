@@ -2,9 +2,12 @@
 //! - A policy decides the same however its JSON is printed.
 //! - One more statement that denies everything to everybody denies every request.
 //! - Without its Allow statements a policy allows nothing, nor leaves anything to the account.
+//! - Under a policy that the enclave takes for one of its form, the evaluator lets nobody use the key
+//!   without attestation, or with the registers of none of the sets that the form was read to have.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use nitro_signer_shared::key_policy::form::{Form, VaultName};
 use nitro_signer_shared::key_policy::{Context, Decision, Policy, Principal, Request};
 use serde_json::{Value, json};
 use std::sync::LazyLock;
@@ -17,6 +20,12 @@ const CALLERS: [&str; 5] = [
     "arn:aws:iam::444455556666:user/mallory",
     "ec2.amazonaws.com",
 ];
+/// Whose key the seeds' policies are of.
+const ACCOUNT: &str = "000000000000";
+static VAULT: LazyLock<VaultName> = LazyLock::new(|| {
+    let name = |text: &str| text.parse().expect("is a name");
+    VaultName { deployment: name("development"), vault: name("main") }
+});
 const ACTIONS: [&str; 3] = ["kms:Decrypt", "kms:GenerateDataKey", "kms:PutKeyPolicy"];
 
 static PRINCIPALS: LazyLock<Vec<Principal>> =
@@ -59,9 +68,29 @@ fn with_statements(policy: &Value, statements: Vec<Value>) -> Option<Policy> {
     }
 }
 
+/// No set of the form has these registers: a set of the form never has zeros.
+fn is_closed_to_strangers(policy: &Policy) {
+    let mut zeros = Context::default();
+    zeros.insert("kms:RecipientAttestation:PCR0", ["00".repeat(48)]);
+    zeros.insert("kms:RecipientAttestation:PCR16", ["00".repeat(48)]);
+    for context in [&zeros, &Context::default()] {
+        for principal in &*PRINCIPALS {
+            for action in ["kms:Decrypt", "kms:GenerateDataKey", "kms:Encrypt", "kms:CreateGrant"] {
+                let request = Request { principal, action, resource: KEY, context };
+                let decision = policy.evaluate(&request);
+                assert!(matches!(decision, Decision::ExplicitDeny(_)), "{decision:?}");
+            }
+        }
+    }
+}
+
 fuzz_target!(|data: &[u8]| {
     let Ok(text) = std::str::from_utf8(data) else { return };
+    let form = Form::read(text, ACCOUNT, &VAULT);
     let Ok(policy) = Policy::parse(text) else { return };
+    if form.is_ok() {
+        is_closed_to_strangers(&policy);
+    }
     let value: Value = serde_json::from_str(text).expect("a general reader reads it");
     let statements = match &value["Statement"] {
         Value::Array(statements) => statements.clone(),

@@ -92,11 +92,12 @@ impl Workshop {
         &self.tools
     }
 
-    /// The development image whose KMS is certified by this authority.
+    /// The development image whose KMS is certified by this authority, with this manifest built in
+    /// if there is one.
     ///
     /// # Errors
     /// If it cannot be put together.
-    pub fn image(&self, kms_ca: &str, change: Change) -> Outcome<Eif> {
+    pub fn image(&self, kms_ca: &str, change: Change, manifest: Option<&[u8]>) -> Outcome<Eif> {
         let mut program = self.program.to_vec();
         let mut cmdline = CMDLINE.to_owned();
         match change {
@@ -110,7 +111,7 @@ impl Workshop {
             kernel_version: kernel::VERSION,
             cmdline: &cmdline,
             program: &program,
-            manifest: None,
+            manifest,
             files: &[RamdiskFile::file("kms-ca.pem", 0o444, kms_ca.as_bytes())],
             version: env!("CARGO_PKG_VERSION"),
         };
@@ -142,9 +143,10 @@ impl EnclaveMachine {
         root: &DevelopmentRoot,
         dir: &Path,
         kms_ca: &str,
+        manifest: Option<&[u8]>,
     ) -> Outcome<(Self, Eif)> {
-        let named = workshop.image(kms_ca, Change::Nothing)?;
-        let image = workshop.image(kms_ca, workshop.change)?;
+        let named = workshop.image(kms_ca, Change::Nothing, manifest)?;
+        let image = workshop.image(kms_ca, workshop.change, manifest)?;
         let (doors, position) = Doors::open(dir, &[REQUEST_PORT, RELAY_PORT])?;
         let machine = Self {
             tools: workshop.tools.clone(),

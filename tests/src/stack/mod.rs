@@ -93,13 +93,16 @@ pub struct Plan<'a> {
     pub given: Edit<'a, Vec<u8>>,
     /// What the relay joins to in place of the development KMS.
     pub relay: Option<SocketAddr>,
+    /// Whether a machine's image brings the manifest.
+    pub built_in: bool,
 }
 
 impl Plan<'_> {
     /// The stack as it is, with the enclave here.
     #[must_use]
     pub fn new(enclosure: Enclosure) -> Self {
-        Self { enclosure, manifest: Box::new(|_| {}), given: Box::new(|_| {}), relay: None }
+        let (manifest, given) = (Box::new(|_: &mut _| {}), Box::new(|_: &mut _| {}));
+        Self { enclosure, manifest, given, relay: None, built_in: false }
     }
 }
 
@@ -144,20 +147,23 @@ impl Stack {
         fs::write(dir.join("kms-ca.pem"), kms.ca_pem())?;
         let arn: KeyArn = kms.create_key(&deployment::closed_key_policy())?.parse()?;
 
-        let (enclave, pcrs) = match &plan.enclosure {
-            Enclosure::Process => (Enclave::Process(None), measurements(program)?),
-            Enclosure::Machine(workshop) => {
-                let (machine, image) = EnclaveMachine::new(workshop, &root, &dir, kms.ca_pem())?;
-                (Enclave::Machine(Box::new(machine)), image.pcrs())
-            }
-        };
-        fs::write(dir.join("measurements.json"), measurements_json(&pcrs)?)?;
-
         let operator = ClientKey::generate();
         let mut manifest = deployment::manifest(&arn, &operator);
         (plan.manifest)(&mut manifest);
         let mut bytes = manifest.to_bytes()?;
         let manifest_hash = ManifestHash::of(&bytes);
+        let built_in = plan.built_in.then_some(bytes.as_slice());
+
+        let (enclave, pcrs) = match &plan.enclosure {
+            Enclosure::Process => (Enclave::Process(None), measurements(program)?),
+            Enclosure::Machine(workshop) => {
+                let (machine, image) =
+                    EnclaveMachine::new(workshop, &root, &dir, kms.ca_pem(), built_in)?;
+                (Enclave::Machine(Box::new(machine)), image.pcrs())
+            }
+        };
+        fs::write(dir.join("measurements.json"), measurements_json(&pcrs)?)?;
+
         let policy = deployment::key_policy(&pcrs[0], &manifest, &manifest_hash);
         fs::write(dir.join("key-policy.json"), &policy)?;
         kms.put_key_policy(arn.as_str(), &policy)?;
