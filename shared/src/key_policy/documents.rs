@@ -122,12 +122,7 @@ pub(super) struct Barrier<'a> {
 impl Documents {
     /// Decides about one request.
     #[must_use]
-    pub fn authorize(
-        &self,
-        caller: &Principal,
-        action: &str,
-        context: &Context,
-    ) -> Authorization {
+    pub fn authorize(&self, caller: &Principal, action: &str, context: &Context) -> Authorization {
         let barriers = self.barriers(caller, action, Reading::Documented).into_iter();
         let mut denied = barriers.filter(|barrier| holds(barrier.conditions, context));
         if let Some(barrier) = denied.next() {
@@ -148,9 +143,7 @@ impl Documents {
                     let conditions = statement.conditions.iter().collect();
                     vec![Way { basis: Basis::KeyPolicy(named), conditions }]
                 }
-                Reach::ByAccount => {
-                    self.delegated(caller, action, &named, &statement.conditions)
-                },
+                Reach::ByAccount => self.delegated(caller, action, &named, &statement.conditions),
             }
         });
         let grants = self.grants.iter().flat_map(|grants| &grants.grants);
@@ -322,9 +315,7 @@ pub(super) fn covering<'a, 'b>(
     let statements = statements.iter().enumerate();
     statements
         .filter(move |(_, statement)| statement.effect == effect && statement.covers(action, key))
-        .map(|(index, statement)| {
-            (StatementRef { index, sid: statement.sid.clone() }, statement)
-        })
+        .map(|(index, statement)| (StatementRef { index, sid: statement.sid.clone() }, statement))
 }
 
 fn holds<'a>(conditions: impl IntoIterator<Item = &'a Condition>, context: &Context) -> bool {

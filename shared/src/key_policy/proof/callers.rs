@@ -151,9 +151,7 @@ fn named(question: &Question<'_>) -> Vec<Principal> {
     let mut all: Vec<Principal> = names.iter().filter_map(|name| asking(name)).collect();
     all.extend(sessions_with_paths(&all));
     let mut seen = BTreeSet::new();
-    all.retain(|p| {
-        !p.is_root() && seen.insert((p.name().to_owned(), p.identity().to_owned()))
-    });
+    all.retain(|p| !p.is_root() && seen.insert((p.name().to_owned(), p.identity().to_owned())));
     all
 }
 

@@ -304,7 +304,13 @@ impl<'a> Examiner<'a> {
     }
 
     /// The finding of this code at this place, made if it is the first.
-    fn add(&mut self, code: Code, severity: Severity, place: String, detail: String) -> &mut Finding {
+    fn add(
+        &mut self,
+        code: Code,
+        severity: Severity,
+        place: String,
+        detail: String,
+    ) -> &mut Finding {
         self.findings.entry((severity, code, place.clone())).or_insert_with(|| Finding {
             code,
             severity,
@@ -332,7 +338,12 @@ impl<'a> Examiner<'a> {
             if !opens {
                 let roles: Vec<&Caller> = callers
                     .iter()
-                    .filter(|c| self.question.roles.iter().any(|r| c.principal.own_names().contains(&r.name())))
+                    .filter(|c| {
+                        self.question
+                            .roles
+                            .iter()
+                            .any(|r| c.principal.own_names().contains(&r.name()))
+                    })
                     .collect();
                 self.not_admitted(index, &roles)?;
             }
@@ -375,7 +386,8 @@ impl<'a> Examiner<'a> {
                 let Some(found) = self.look(caller, action, &way, &[], goal)? else { continue };
                 let decided = self.documents.authorize(&caller.principal, action, &found.context);
                 if let Err(Refused::Denied(stop)) = decided {
-                    why = format!("{} allows kms:Decrypt under it, and {stop} denies it", way.basis);
+                    why =
+                        format!("{} allows kms:Decrypt under it, and {stop} denies it", way.basis);
                 }
             }
         }

@@ -12,11 +12,11 @@
 
 use super::super::condition::{Condition, Context, MULTIVALUED, Over};
 use super::super::documents::Barrier;
+use super::TooComplex;
 use super::callers::{Caller, Known};
 use super::sets::Sets;
 use super::values::{Case, Domain, cases};
 use super::vocabulary::{is_attestation, is_known, register, register_keys};
-use super::TooComplex;
 use std::collections::BTreeMap;
 
 /// The most steps of all searches for one examination: some seconds.
@@ -84,7 +84,8 @@ impl Search<'_> {
                 continue;
             }
             let chosen = vec![0; variables.len()];
-            let mut walk = Walk { search: self, variables: &variables, walls: &walls, chosen, is_attested };
+            let mut walk =
+                Walk { search: self, variables: &variables, walls: &walls, chosen, is_attested };
             if walk.descend(0, steps)? {
                 return Ok(Some(Found { context: walk.context(), is_attested }));
             }
@@ -97,7 +98,8 @@ impl Search<'_> {
         let denying = self.barriers.iter().flat_map(|barrier| barrier.conditions);
         let mut by_name: BTreeMap<(bool, String), Vec<&Condition>> = BTreeMap::new();
         let name = |key: &str| {
-            let key = register(key).map_or_else(|| key.to_owned(), |index| register_keys(index).remove(0));
+            let key = register(key)
+                .map_or_else(|| key.to_owned(), |index| register_keys(index).remove(0));
             (!is_attestation(&key), key)
         };
         for condition in self.conditions.iter().copied().chain(denying) {

@@ -18,7 +18,8 @@ impl Examiner<'_> {
         let scps = documents.service_control.iter();
         let scps = scps.map(|p| ("a service control policy".to_owned(), &p.statements));
         let own = ("the key policy".to_owned(), &documents.policy.statements);
-        for (index, (of, statements)) in [own].into_iter().chain(identities).chain(scps).enumerate() {
+        for (index, (of, statements)) in [own].into_iter().chain(identities).chain(scps).enumerate()
+        {
             for (place, statement) in statements.iter().enumerate() {
                 let named = StatementRef { index: place, sid: statement.sid.clone() };
                 let is_own = index == 0;
@@ -34,8 +35,7 @@ impl Examiner<'_> {
         statement: &Statement,
         is_own: bool,
     ) -> Result<(), TooComplex> {
-        let covered: Vec<_> =
-            actions().filter(|action| statement.actions.cover(action)).collect();
+        let covered: Vec<_> = actions().filter(|action| statement.actions.cover(action)).collect();
         if is_own {
             self.unknown_actions(place, statement);
             self.all_but(place, statement);

@@ -102,7 +102,9 @@ fn texts<'a>(
     let literals: Option<Vec<Literal>> = patterns.iter().map(Pattern::literal).collect();
     match literals {
         // Of other letters, what their other case is takes more than `spelling` knows.
-        Some(literals) if literals.iter().all(|literal| literal.text.is_ascii()) => Ok(of_literals(&literals, domain)),
+        Some(literals) if literals.iter().all(|literal| literal.text.is_ascii()) => {
+            Ok(of_literals(&literals, domain))
+        }
         _ => walk(&patterns, domain),
     }
 }
@@ -291,16 +293,17 @@ fn alphabet(patterns: &[Pattern], domain: Domain) -> Vec<char> {
     if domain == Domain::Register {
         return "0123456789abcdef".chars().collect();
     }
-    let mentioned = patterns.iter().flat_map(|pattern| &pattern.0).filter_map(|token| match token {
-        Token::Is(c) | Token::Fold(c) => Some(*c),
-        Token::One { .. } | Token::Many { .. } => None,
-    });
+    let mentioned =
+        patterns.iter().flat_map(|pattern| &pattern.0).filter_map(|token| match token {
+            Token::Is(c) | Token::Fold(c) => Some(*c),
+            Token::One { .. } | Token::Many { .. } => None,
+        });
     let both = |c: char| [c].into_iter().chain(c.to_lowercase()).chain(c.to_uppercase());
     let mut all: BTreeSet<char> = mentioned.flat_map(both).chain([':']).collect();
     // More letters than a policy mentions: one of them is not mentioned.
-    let fresh = ('a'..='z').chain('\u{100}'..='\u{2ff}').find(|c| {
-        !all.contains(c) && !c.to_uppercase().any(|c| all.contains(&c))
-    });
+    let fresh = ('a'..='z')
+        .chain('\u{100}'..='\u{2ff}')
+        .find(|c| !all.contains(c) && !c.to_uppercase().any(|c| all.contains(&c)));
     all.extend(fresh);
     all.into_iter().collect()
 }
@@ -326,8 +329,7 @@ mod tests {
     /// characters of the alphabet.
     fn check(given: &[(&str, &str)], alphabet: &str, length: u32) {
         let values = values(given);
-        let combination =
-            |text: &str| values.iter().map(|v| v.matches(text)).collect::<Vec<_>>();
+        let combination = |text: &str| values.iter().map(|v| v.matches(text)).collect::<Vec<_>>();
         let found = texts(values.iter(), Domain::Text).expect("is not too much");
         let found: HashSet<_> = found.iter().map(|text| combination(text)).collect();
         let letters: Vec<char> = alphabet.chars().collect();
