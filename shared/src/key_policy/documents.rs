@@ -14,7 +14,9 @@
 use super::condition::{Condition, Context};
 use super::grants::Grant;
 use super::principal::{Principal, Reach};
-use super::{Effect, Grants, IdentityPolicy, Policy, Statement, StatementRef};
+use super::{
+    Effect, Grants, IdentityPolicy, Policy, ResourcePattern, Resources, Statement, StatementRef,
+};
 use std::fmt;
 
 /// What is known of who may use a key.
@@ -131,6 +133,15 @@ impl Documents {
         let mut ways = self.ways(caller, action).into_iter();
         let way = ways.find(|way| holds(way.conditions.iter().copied(), context));
         way.map(|way| way.basis).ok_or(Refused::NotAllowed)
+    }
+
+    /// Whether a statement about KMS is about named resources, so that it matters which key this is.
+    #[must_use]
+    pub fn name_resources(&self) -> bool {
+        let policies = self.identities.iter().map(|identity| &identity.policy);
+        let policies = policies.chain(&self.service_control);
+        let mut all = self.policy.statements.iter().chain(policies.flat_map(|p| &p.statements));
+        all.any(Statement::names_resources)
     }
 
     /// Every way in which this caller may be allowed this action.
@@ -268,6 +279,14 @@ impl Grant {
 }
 
 impl Statement {
+    fn names_resources(&self) -> bool {
+        let any = match &self.resources {
+            Resources::These(patterns) => patterns.contains(&ResourcePattern::Any),
+            Resources::AllBut(_) => false,
+        };
+        !any && super::proof::is_about_keys(&self.actions)
+    }
+
     const fn barrier(&self, stop: Stop) -> Barrier<'_> {
         Barrier { stop, conditions: self.conditions.as_slice() }
     }

@@ -25,6 +25,7 @@ pub use search::MAX_STEPS;
 pub use sets::Set;
 pub use vocabulary::Danger;
 
+use super::Actions;
 use super::documents::{Barrier, Basis, Documents, Reading, Refused, Way};
 use super::principal::Principal;
 use callers::Caller;
@@ -32,6 +33,11 @@ use search::{Found, Goal, Search};
 use sets::Sets;
 use std::collections::{BTreeMap, BTreeSet};
 use vocabulary::{Action, DANGEROUS, DESTRUCTIVE};
+
+/// Whether a statement with these actions is about any action of KMS.
+pub(super) fn is_about_keys(actions: &Actions) -> bool {
+    vocabulary::actions().any(|action| actions.cover(action))
+}
 
 /// What is to be proved.
 #[derive(Clone, Debug)]
