@@ -10,6 +10,7 @@ mod connection;
 mod doctor;
 mod enclave;
 mod key;
+mod key_policy;
 mod manifest;
 mod output;
 mod policy;
@@ -71,6 +72,8 @@ enum Command {
     #[command(subcommand)]
     Policy(policy::Policy),
     #[command(subcommand)]
+    KeyPolicy(key_policy::KeyPolicy),
+    #[command(subcommand)]
     Enclave(Box<enclave::Enclave>),
     Doctor(Box<doctor::Doctor>),
 }
@@ -113,6 +116,7 @@ impl Arguments {
                 Command::Attestation(attestation) => attestation.run(&stack, json).await,
                 Command::Manifest(manifest) => manifest.run(),
                 Command::Policy(policy) => policy.run(),
+                Command::KeyPolicy(key_policy) => key_policy.run(json),
                 Command::Enclave(enclave) => return enclave.run(json).await,
                 Command::Doctor(doctor) => doctor.run(&stack).await,
             };

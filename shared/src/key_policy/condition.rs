@@ -19,6 +19,11 @@ impl Context {
         self.0.entry(key.to_lowercase()).or_default().extend(values.into_iter().map(V::into));
     }
 
+    /// The keys in lower case, with their values.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &[String])> {
+        self.0.iter().map(|(key, values)| (key.as_str(), values.as_slice()))
+    }
+
     fn get(&self, key: &str) -> Option<&[String]> {
         self.0.get(key).map(Vec::as_slice).filter(|values| !values.is_empty())
     }
@@ -68,6 +73,31 @@ pub(super) enum Value {
 }
 
 impl Condition {
+    /// That the key has one of these values, and no other beside them.
+    pub(super) fn equals(key: &str, values: impl IntoIterator<Item = String>, over: Over) -> Self {
+        let values = values.into_iter().map(Value::Exact).collect();
+        let test = Test::Compare { over, negated: false, if_exists: false, values };
+        Self { key: key.to_lowercase(), test }
+    }
+
+    /// What the key's value is compared with.
+    pub(super) fn values(&self) -> &[Value] {
+        match &self.test {
+            Test::Absent(_) => &[],
+            Test::Compare { values, .. } => values,
+        }
+    }
+
+    /// Whether the comparison is true of this one value.
+    pub(super) fn admits(&self, value: &str) -> bool {
+        match &self.test {
+            Test::Absent(absent) => !absent,
+            Test::Compare { negated, values, .. } => {
+                values.iter().any(|expected| expected.matches(value)) != *negated
+            }
+        }
+    }
+
     pub(super) fn holds(&self, context: &Context) -> bool {
         let present = context.get(&self.key);
         match &self.test {
@@ -103,7 +133,17 @@ fn compare(over: Over, negated: bool, values: &[Value], present: &[String]) -> b
 }
 
 impl Value {
-    fn matches(&self, actual: &str) -> bool {
+    /// The text, if it is compared as it stands.
+    pub(super) fn literal(&self) -> Option<&str> {
+        match self {
+            Self::Exact(text) | Self::IgnoreCase(text) | Self::Like(text) => Some(text.as_str()),
+            Self::Arn(pattern) => Some(pattern.as_str()),
+            Self::Bool(_) => None,
+        }
+        .filter(|text| !text.contains(['*', '?']))
+    }
+
+    pub(super) fn matches(&self, actual: &str) -> bool {
         match self {
             Self::Exact(value) => value == actual,
             Self::IgnoreCase(value) => value.to_lowercase() == actual.to_lowercase(),
@@ -116,14 +156,17 @@ impl Value {
 
 /// The keys of requests to KMS that may have several values, in lower case (KMS developer guide,
 /// "AWS KMS condition keys"; IAM user guide, reference_policies_condition-keys).
-const MULTIVALUED: [&str; 7] = [
+pub(super) const MULTIVALUED: [&str; 10] = [
     "aws:calledvia",
     "aws:principalorgpaths",
     "aws:principalservicenameslist",
     "aws:resourceorgpaths",
+    "aws:sourceorgpaths",
     "aws:tagkeys",
+    "aws:vpceorgpaths",
     "kms:encryptioncontextkeys",
     "kms:grantoperations",
+    "kms:resourcealiases",
 ];
 
 /// An operator's name, taken apart.

@@ -4,20 +4,27 @@
 //! the key under it. It therefore never guesses: an element, operator or principal that is not
 //! understood is an error that names its place, never a statement left out.
 //!
-//! Judged is the key policy alone. Grants walk around it, service and resource control policies
-//! and IAM policies narrow it, and for a caller of another account that account's IAM policies
-//! must agree as well.
+//! [`Policy`] judges by the key policy alone. [`Documents`] decides with everything else that can
+//! be shown: IAM policies that a delegation lets through, grants that walk around the policy,
+//! service control policies that narrow it. [`proof`] asks it about every request that matters.
 
 mod condition;
+mod documents;
 pub mod form;
+mod grants;
+mod identity;
 mod json;
 mod parse;
 mod pattern;
 mod principal;
+pub mod proof;
 #[cfg(test)]
 mod tests;
 
 pub use condition::Context;
+pub use documents::{Authorization, Basis, Documents, Identity, Refused, Stop};
+pub use grants::{Grants, MAX_GRANTS_FILE};
+pub use identity::IdentityPolicy;
 pub use principal::{Principal, PrincipalError};
 
 use condition::Condition;
@@ -72,7 +79,7 @@ pub enum Decision {
 }
 
 /// Which statement decided.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StatementRef {
     /// Its place in the policy, from 0.
     pub index: usize,
@@ -161,10 +168,13 @@ impl Policy {
 impl Statement {
     /// How the statement reaches the request's caller, if it is about this request at all.
     fn reach(&self, request: &Request<'_>) -> Reach {
-        let applies = self.actions.cover(request.action)
-            && self.resources.cover(request.resource)
+        let applies = self.covers(request.action, request.resource)
             && self.conditions.iter().all(|condition| condition.holds(request.context));
         if applies { self.principals.reach(self.effect, request.principal) } else { Reach::No }
+    }
+
+    fn covers(&self, action: &str, resource: &str) -> bool {
+        self.actions.cover(action) && self.resources.cover(resource)
     }
 }
 

@@ -14,14 +14,31 @@ use super::{
 };
 use std::collections::BTreeMap;
 
-type Result<T> = std::result::Result<T, PolicyParseError>;
+pub(super) type Result<T> = std::result::Result<T, PolicyParseError>;
 
+/// A key policy, whose statements say whom they are about.
 pub(super) fn policy(text: &str) -> Result<Policy> {
+    statements(text, About::Named).map(|statements| Policy { statements })
+}
+
+/// A policy that belongs to whoever it is attached to.
+pub(super) fn identity_policy(text: &str) -> Result<Vec<Statement>> {
+    statements(text, About::Holder)
+}
+
+/// Whom a policy's statements are about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum About {
+    Named,
+    Holder,
+}
+
+fn statements(text: &str, about: About) -> Result<Vec<Statement>> {
     if text.len() > MAX_POLICY {
         return Err(refuse("policy", format!("{} bytes are more than {MAX_POLICY}", text.len())));
     }
     if !text.chars().all(is_policy_char) {
-        return Err(refuse("policy", "a character that key policies may not contain"));
+        return Err(refuse("policy", "a character that policies may not contain"));
     }
     let json = Json::parse(text).map_err(|error| refuse("policy", error.to_string()))?;
     let mut fields = Fields::of(json, "policy".to_owned())?;
@@ -32,15 +49,11 @@ pub(super) fn policy(text: &str) -> Result<Policy> {
     fields.take("Id").map(|id| string(id, "Id")).transpose()?;
     let statements = one_or_more(fields.require("Statement")?, "Statement")?;
     fields.finish()?;
-    let statements = statements
-        .into_iter()
-        .enumerate()
-        .map(|(index, json)| statement(json, format!("Statement[{index}]")))
-        .collect::<Result<_>>()?;
-    Ok(Policy { statements })
+    let statements = statements.into_iter().enumerate();
+    statements.map(|(index, json)| statement(json, format!("Statement[{index}]"), about)).collect()
 }
 
-fn statement(json: Json, place: String) -> Result<Statement> {
+fn statement(json: Json, place: String, about: About) -> Result<Statement> {
     let mut fields = Fields::of(json, place)?;
     let sid = fields.take("Sid").map(|sid| string(sid, &fields.at("Sid"))).transpose()?;
     let effect = match string(fields.require("Effect")?, &fields.at("Effect"))?.as_str() {
@@ -48,9 +61,13 @@ fn statement(json: Json, place: String) -> Result<Statement> {
         "Deny" => Effect::Deny,
         _ => return Err(refuse(&fields.at("Effect"), "neither Allow nor Deny")),
     };
-    let principals = match fields.either("Principal", "NotPrincipal")? {
-        (json, Side::Named, place) => Principals::These(named(json, &place)?),
-        (json, Side::Not, place) => Principals::AllBut(all_but(json, &place)?),
+    let principals = match about {
+        // Where a holder's policy has a Principal, it is left behind as not understood.
+        About::Holder => Principals::These(vec![Named::Everyone]),
+        About::Named => match fields.either("Principal", "NotPrincipal")? {
+            (json, Side::Named, place) => Principals::These(named(json, &place)?),
+            (json, Side::Not, place) => Principals::AllBut(all_but(json, &place)?),
+        },
     };
     let actions = match fields.either("Action", "NotAction")? {
         (json, Side::Named, place) => Actions::These(action_patterns(json, &place)?),
@@ -188,7 +205,7 @@ fn strings(json: Json, place: &str) -> Result<Vec<String>> {
 }
 
 /// A list, or the one value that stands for a list of one.
-fn one_or_more(json: Json, place: &str) -> Result<Vec<Json>> {
+pub(super) fn one_or_more(json: Json, place: &str) -> Result<Vec<Json>> {
     match json {
         Json::Array(items) if items.is_empty() => Err(refuse(place, "the list is empty")),
         Json::Array(items) => Ok(items),
@@ -196,7 +213,7 @@ fn one_or_more(json: Json, place: &str) -> Result<Vec<Json>> {
     }
 }
 
-fn string(json: Json, place: &str) -> Result<String> {
+pub(super) fn string(json: Json, place: &str) -> Result<String> {
     let Json::String(text) = json else {
         return Err(refuse(place, format!("{} where a string belongs", kind_of(&json))));
     };
@@ -229,7 +246,7 @@ const fn is_policy_char(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{ff}')
 }
 
-fn refuse(place: &str, problem: impl Into<String>) -> PolicyParseError {
+pub(super) fn refuse(place: &str, problem: impl Into<String>) -> PolicyParseError {
     PolicyParseError { place: place.to_owned(), problem: problem.into() }
 }
 
@@ -239,28 +256,28 @@ enum Side {
 }
 
 /// An object's entries, each of which has to be taken.
-struct Fields {
+pub(super) struct Fields {
     place: String,
     entries: BTreeMap<String, Json>,
 }
 
 impl Fields {
-    fn of(json: Json, place: String) -> Result<Self> {
+    pub(super) fn of(json: Json, place: String) -> Result<Self> {
         match json {
             Json::Object(entries) => Ok(Self { place, entries }),
             json => Err(refuse(&place, format!("{} where an object belongs", kind_of(&json)))),
         }
     }
 
-    fn at(&self, name: &str) -> String {
+    pub(super) fn at(&self, name: &str) -> String {
         format!("{}.{name}", self.place)
     }
 
-    fn take(&mut self, name: &str) -> Option<Json> {
+    pub(super) fn take(&mut self, name: &str) -> Option<Json> {
         self.entries.remove(name)
     }
 
-    fn require(&mut self, name: &str) -> Result<Json> {
+    pub(super) fn require(&mut self, name: &str) -> Result<Json> {
         self.take(name).ok_or_else(|| refuse(&self.place, format!("{name} is missing")))
     }
 
@@ -279,7 +296,12 @@ impl Fields {
         if self.entries.is_empty() { Err(refuse(&self.place, "is empty")) } else { Ok(()) }
     }
 
-    fn finish(self) -> Result<()> {
+    /// The entries, whatever their names.
+    pub(super) fn into_entries(self) -> impl Iterator<Item = (String, Json)> {
+        self.entries.into_iter()
+    }
+
+    pub(super) fn finish(self) -> Result<()> {
         match self.entries.keys().next() {
             None => Ok(()),
             Some(name) => Err(refuse(&self.at(name), "an element that is not understood")),

@@ -39,6 +39,11 @@ pub(super) fn matches(pattern: &str, text: &str) -> bool {
 pub(super) struct ArnPattern(String);
 
 impl ArnPattern {
+    /// As it was written.
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// The pattern, if it has all six parts and begins with `arn`.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let parts = parts(text)?;

@@ -99,12 +99,18 @@ impl Principal {
         }
     }
 
-    const fn is_root(&self) -> bool {
+    /// Whether it is a role that AWS services use for themselves, which service control policies
+    /// do not reach (AWS Organizations user guide, "Service control policies").
+    pub(super) fn is_service_linked(&self) -> bool {
+        self.identity().contains(":role/aws-service-role/")
+    }
+
+    pub(super) const fn is_root(&self) -> bool {
         matches!(self.0, Caller::Root { .. })
     }
 
     /// Every name by which a statement can mean this caller without meaning its whole account.
-    fn own_names(&self) -> Vec<&str> {
+    pub(super) fn own_names(&self) -> Vec<&str> {
         match &self.0 {
             Caller::Root { .. } => vec![],
             Caller::Entity { arn, .. } => vec![arn],
@@ -202,6 +208,36 @@ impl Principals {
                 if spared { Reach::No } else { Reach::Directly }
             }
         }
+    }
+}
+
+impl Principals {
+    /// Whether a Deny certainly reaches the caller. Of a NotPrincipal that lists only the role, the
+    /// session or the account, AWS says that it "might" deny; so that is no protection.
+    pub(super) fn surely_denies(&self, caller: &Principal) -> bool {
+        match self {
+            Self::These(_) => self.reach(Effect::Deny, caller) == Reach::Directly,
+            Self::AllBut(names) => {
+                let listed = names_caller(names, caller);
+                !listed.directly && !listed.account
+            }
+        }
+    }
+
+    /// Whoever is listed.
+    pub(super) fn names(&self) -> &[Named] {
+        match self {
+            Self::These(names) | Self::AllBut(names) => names,
+        }
+    }
+}
+
+impl Named {
+    /// Whether this means the caller, by itself or by its account.
+    pub(super) fn means(&self, caller: &Principal) -> bool {
+        let names = std::slice::from_ref(self);
+        let listed = names_caller(names, caller);
+        listed.directly || listed.account
     }
 }
 
