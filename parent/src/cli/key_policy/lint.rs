@@ -104,7 +104,7 @@ impl Lint {
     }
 
     fn examine(self) -> Result<Report, Failure> {
-        let Sets { sets, keys, left_out } = self.sets.read(&self.roles)?;
+        let Sets { sets, keys, left_out, .. } = self.sets.read(&self.roles)?;
         let documents = self.documents(&keys)?;
         let principals = self.roles.iter().map(|role| principal(role).map_err(Failure::usage));
         let question = Question {

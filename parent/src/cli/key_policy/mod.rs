@@ -1,21 +1,25 @@
-//! `key-policy lint`: whether a KMS key is closed to everybody but listed measurement sets.
+//! `key-policy`: whether a KMS key is closed to everybody but listed measurement sets, and the policy
+//! by which it is.
 
 mod lint;
+mod render;
 mod report;
 mod sets;
 
 use super::output::{Failure, Report};
 
-/// The KMS key's policy: prove whom it lets in.
+/// The KMS key's policy: write it, and prove whom it lets in.
 #[derive(clap::Subcommand)]
 pub(super) enum KeyPolicy {
     Lint(Box<lint::Lint>),
+    Render(Box<render::Render>),
 }
 
 impl KeyPolicy {
     pub(super) fn run(self, json: bool) -> Result<Report, Failure> {
         match self {
             Self::Lint(lint) => lint.run(json),
+            Self::Render(render) => render.run(),
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::cli::output::{Failure, now_ms, read_input};
 use nitro_signer_shared::attestation::{
     ImageMeasurements, MAX_MEASUREMENTS_FILE, MeasurementsFile, Pcr, pcr,
 };
+use nitro_signer_shared::key_policy::form::VaultName;
 use nitro_signer_shared::key_policy::proof::Set;
 use nitro_signer_shared::manifest::{KeyArn, ManifestHash};
 use std::path::{Path, PathBuf};
@@ -55,6 +56,8 @@ pub(super) struct Sets {
     pub(super) sets: Vec<Set>,
     /// The wrapping keys that the manifests name.
     pub(super) keys: Vec<KeyArn>,
+    /// The vaults that they are about.
+    pub(super) vaults: Vec<VaultName>,
     /// Listed images that are not to be trusted any more, and so are no sets.
     pub(super) left_out: Vec<String>,
 }
@@ -109,6 +112,7 @@ impl Sets {
             Measured::Manifest(path) => {
                 let Loaded { bytes, manifest, .. } = Loaded::open(path)?;
                 self.keys.extend(manifest.wrapping_keys.iter().cloned());
+                self.vaults.push(manifest.vault_name());
                 ManifestHash::of(&bytes).pcr16()
             }
         };
