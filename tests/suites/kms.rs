@@ -255,8 +255,8 @@ async fn what_is_not_served_is_an_error() {
     let check = async |operation: &str, body: Value, name: &str| {
         assert_eq!(world.refusal(&ADMINISTRATOR, operation, &body).await.0, name, "{operation}");
     };
-    check("Sign", json!({}), "UnknownOperationException").await;
-    check("ListKeys", json!({}), "UnknownOperationException").await;
+    check("GenerateMac", json!({}), "UnknownOperationException").await;
+    check("ConnectCustomKeyStore", json!({}), "UnknownOperationException").await;
     check("", json!({}), "UnknownOperationException").await;
     check("GenerateRandom", json!({ "NumberOfBytes": 8, "Extra": 1 }), "SerializationException")
         .await;

@@ -244,7 +244,7 @@ def check_cryptography(checks, client):
                                ("GenerateRandom", {"NumberOfBytes": 32})):
         checks.refused(client, operation, "ValidationException", "development KMS: the attestation",
                        Recipient=recipient, **members)
-    checks.refused(client, "ListKeys", "UnknownOperationException")
+    checks.refused(client, "DescribeCustomKeyStores", "UnknownOperationException")
 
 
 class Raw:

@@ -1,21 +1,29 @@
 //! Development KMS: speaks AWS KMS's protocol on the loopback interface, so that the whole chain
 //! runs on a laptop and attackers can be played against it.
 //!
-//! It decides as KMS does as far as that is published: signatures (SigV4), key policies,
-//! attestation documents, encryption contexts. Keys live in memory, made anew at every start, and
-//! protect nothing: it must never be reachable from another machine, and it refuses to be.
+//! It decides as KMS does as far as that is published: signatures (SigV4), key policies, grants,
+//! attestation documents, encryption contexts, key states. Keys live in memory and, if asked, in a
+//! file; they protect nothing: it must never be reachable from another machine, and it refuses to
+//! be. One account, one or more regions: a request is for the region that its signature names.
 
+mod asymmetric;
 mod certificate;
 mod cms;
 mod error;
 mod events;
 mod faults;
+mod grants;
+mod imports;
 mod keys;
+mod material;
 mod operations;
+mod pages;
 mod recipient;
 mod server;
 mod service;
 mod sigv4;
+mod state;
+mod trail;
 mod wire;
 
 pub use certificate::CertificateError;
@@ -23,6 +31,8 @@ pub use events::{Event, Outcome};
 pub use faults::Fault;
 pub use operations::Operation;
 pub use sigv4::Identity;
+pub use state::StateError;
+pub use trail::TrailEvent;
 
 use crate::nsm::Clock;
 use certificate::Tls;
@@ -30,12 +40,13 @@ use error::ApiError;
 use nitro_signer_shared::attestation::TrustAnchor;
 use service::Service;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-/// What a development KMS is started with. [`Options::new`] fills in all but the first four.
+/// What a development KMS is started with. [`Options::new`] fills in all but four.
 pub struct Options {
     /// The region in ARNs, credential scopes and the server's name.
     pub region: String,
@@ -54,6 +65,12 @@ pub struct Options {
     pub certificate_names: Vec<String>,
     /// What the server takes for the time.
     pub clock: Clock,
+    /// Further regions of the account, for replicas; a request's signature says which is meant.
+    pub more_regions: Vec<String>,
+    /// Where the keys are kept over the end of this process, if anywhere.
+    pub state: Option<PathBuf>,
+    /// A file that gets every event of [`DevelopmentKms::trail`], a line each.
+    pub trail: Option<PathBuf>,
 }
 
 impl Options {
@@ -75,6 +92,9 @@ impl Options {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             max_document_age_ms: 300_000,
             clock: Clock::system(),
+            more_regions: vec![],
+            state: None,
+            trail: None,
         }
     }
 }
@@ -94,6 +114,12 @@ pub enum StartError {
     /// The address could not be listened on.
     #[error("cannot listen")]
     Listen(#[from] std::io::Error),
+    /// The kept keys cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The file for the event log cannot be opened.
+    #[error("cannot open the event log's file")]
+    Trail(#[source] std::io::Error),
 }
 
 /// A setup call that was refused: AWS's name for it, and the text.
@@ -136,7 +162,7 @@ impl DevelopmentKms {
         let listener = TcpListener::bind(options.listen).await?;
         let addr = listener.local_addr()?;
         let host = host(&options.region);
-        let service = Arc::new(Service::new(options));
+        let service = Arc::new(Service::new(options)?);
         let acceptor = TlsAcceptor::from(tls.config);
         let serving = tokio::spawn(server::serve(listener, acceptor, service.clone()));
         Ok(Self { addr, ca_pem: tls.ca_pem, host, service, serving })
@@ -186,6 +212,12 @@ impl DevelopmentKms {
     #[must_use]
     pub fn events(&self) -> Vec<Event> {
         self.service.events()
+    }
+
+    /// The calls with a valid signature so far, oldest first, as CloudTrail shows them.
+    #[must_use]
+    pub fn trail(&self) -> Vec<TrailEvent> {
+        self.service.trail()
     }
 
     /// Has a fault strike one call of this operation, after `skip` further ones went through.
