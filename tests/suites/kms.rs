@@ -1,6 +1,24 @@
 //! Does the development KMS refuse what KMS refuses, and answer an enclave in KMS's form?
 #![allow(missing_docs)]
 
+#[path = "kms/asymmetric.rs"]
+mod asymmetric;
+#[path = "kms/events.rs"]
+mod events;
+#[path = "kms/grants.rs"]
+mod grants;
+#[path = "kms/imports.rs"]
+mod imports;
+#[path = "kms/keys.rs"]
+mod keys;
+#[path = "kms/lists.rs"]
+mod lists;
+#[path = "kms/regions.rs"]
+mod regions;
+#[path = "kms/restart.rs"]
+mod restart;
+#[path = "kms/rotation.rs"]
+mod rotation;
 #[path = "kms/world.rs"]
 mod world;
 
