@@ -11,7 +11,7 @@ async fn call(world: &World, operation: &str, input: &Value) -> Value {
 async fn old_ciphertexts_open_after_rotation() {
     let world = World::start().await;
     let metadata = world.create(json!({})).await;
-    let key = metadata["Arn"].clone();
+    let key = metadata["KeyId"].clone();
     let encrypt = json!({ "KeyId": key, "Plaintext": "eA==" });
     let mut blobs = vec![call(&world, "Encrypt", &encrypt).await["CiphertextBlob"].clone()];
     let mut materials = vec![metadata["CurrentKeyMaterialId"].clone()];
@@ -50,7 +50,7 @@ async fn old_ciphertexts_open_after_rotation() {
 #[tokio::test]
 async fn a_key_rotates_by_itself_when_its_period_is_over() {
     let world = World::start().await;
-    let key = world.create(json!({})).await["Arn"].clone();
+    let key = world.create(json!({})).await["KeyId"].clone();
     let status = json!({ "KeyId": key });
     let off = json!({ "KeyId": key, "KeyRotationEnabled": false });
     assert_eq!(call(&world, "GetKeyRotationStatus", &status).await, off);

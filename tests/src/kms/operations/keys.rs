@@ -11,6 +11,26 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 const MAX_DESCRIPTION: usize = 8_192;
+/// KeySpec of KMS's further key types.
+const NOT_SERVED: [&str; 17] = [
+    "RSA_2048",
+    "RSA_3072",
+    "RSA_4096",
+    "ECC_NIST_P384",
+    "ECC_NIST_P521",
+    "ECC_NIST_EDWARDS25519",
+    "HMAC_224",
+    "HMAC_256",
+    "HMAC_384",
+    "HMAC_512",
+    "SM2",
+    "ML_DSA_44",
+    "ML_DSA_65",
+    "ML_DSA_87",
+    "ML_KEM_512",
+    "ML_KEM_768",
+    "ML_KEM_1024",
+];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "PascalCase")]
@@ -47,7 +67,10 @@ impl CreateKey {
             SYMMETRIC_DEFAULT => None,
             "ECC_NIST_P256" => Some(Curve::P256),
             "ECC_SECG_P256K1" => Some(Curve::Secp256k1),
-            _ => return Err(ApiError::unsupported(format!("no keys of {spec}"))),
+            _ if NOT_SERVED.contains(&spec) => {
+                return Err(ApiError::unsupported(format!("no keys of {spec}")));
+            }
+            _ => return Err(ApiError::constraint("keySpec", "satisfy enum value set of KeySpec")),
         };
         let usage = self.key_usage.as_deref();
         match (curve, usage) {

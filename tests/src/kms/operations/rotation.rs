@@ -1,5 +1,5 @@
 //! EnableKeyRotation, DisableKeyRotation, GetKeyRotationStatus, RotateKeyOnDemand,
-//! ListKeyRotations.
+//! ListKeyRotations. Their answers name the key by its id, as AWS's examples do.
 
 use super::authorization::Asked;
 use super::keys::OneKey;
@@ -73,8 +73,7 @@ impl Call<'_> {
             Some(region) => self.service.keys()?.find(region, &key.id.to_string())?.key,
             None => key.clone(),
         };
-        let mut answer =
-            json!({ "KeyId": key.arn, "KeyRotationEnabled": primary.schedule.is_some() });
+        let mut answer = json!({ "KeyId": key.id.to_string(), "KeyRotationEnabled": primary.schedule.is_some() });
         if let Some(schedule) = primary.schedule {
             answer["RotationPeriodInDays"] = schedule.period_days.into();
             answer["NextRotationDate"] = seconds(schedule.next_ms);
@@ -94,7 +93,7 @@ impl Call<'_> {
             return Err(ApiError::limit("a key is rotated on demand 25 times at most"));
         }
         self.service.change(|keys| keys.rotate(&key, self.now_ms, Rotation::OnDemand))?;
-        Ok(Some(json!({ "KeyId": key.arn })))
+        Ok(Some(json!({ "KeyId": key.id.to_string() })))
     }
 
     pub(super) fn list_key_rotations(&self, input: ListKeyRotations) -> Answer {
@@ -146,7 +145,7 @@ fn require_symmetric(key: &Key) -> Result<(), ApiError> {
 
 fn entry(key: &Key, version: &Version, current: bool) -> Value {
     let mut entry = json!({
-        "KeyId": key.arn,
+        "KeyId": key.id.to_string(),
         "KeyMaterialId": version.id,
         "KeyMaterialState": if current { "CURRENT" } else { "NON_CURRENT" },
     });
