@@ -249,6 +249,14 @@ impl Key {
     ) -> Result<Zeroizing<Vec<u8>>, ApiError> {
         self.symmetric("Decrypt")?.decrypt(blob, context)
     }
+
+    /// KeyMaterialId of what a blob was made with.
+    pub(super) fn material_of(&self, blob: &[u8]) -> Option<&str> {
+        match &self.material {
+            Material::Symmetric(versions) => versions.id_of_blob(blob),
+            Material::Signing(_) => None,
+        }
+    }
 }
 
 /// How a request named a key, resolved.
@@ -550,8 +558,12 @@ impl Keys {
                 }
             }
         }
-        let waiting: Vec<Key> =
-            self.regions.values().flat_map(|r| r.keys.values()).cloned().collect();
+        let waits = |key: &&Key| {
+            matches!(key.deletion, Some(Deletion::AfterReplicas { .. }))
+                || key.schedule.is_some_and(|schedule| schedule.next_ms <= now_ms)
+        };
+        let keys = self.regions.values().flat_map(|region| region.keys.values());
+        let waiting: Vec<Key> = keys.filter(waits).cloned().collect();
         for key in waiting {
             changed |= self.settle_primary(&key, now_ms)?;
         }

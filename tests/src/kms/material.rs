@@ -183,6 +183,13 @@ impl Versions {
         Ok(sealed)
     }
 
+    /// The id of the secret that a blob was made with.
+    pub(super) fn id_of_blob(&self, blob: &[u8]) -> Option<&str> {
+        let number = blob.get(..HEADER)?.last_chunk::<NUMBER>().copied()?;
+        let number = usize::try_from(u32::from_be_bytes(number)).ok()?;
+        self.0.get(number).map(|version| version.id.as_str())
+    }
+
     fn cipher(&self, number: usize) -> Result<RandomizedNonceKey, ApiError> {
         let secret = self
             .0

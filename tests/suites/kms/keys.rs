@@ -13,6 +13,12 @@ async fn state(world: &World, key: &Value) -> String {
     state
 }
 
+/// What the key encrypts with now.
+async fn material(world: &World, key: &Value) -> Value {
+    let described = world.administrate("DescribeKey", &json!({ "KeyId": key })).await;
+    described["KeyMetadata"]["CurrentKeyMaterialId"].clone()
+}
+
 #[tokio::test]
 async fn a_key_is_described_in_full() {
     let world = World::start().await;
@@ -150,6 +156,8 @@ async fn re_encryption_needs_both_keys_and_both_contexts() {
         "CiphertextBlob": answer["CiphertextBlob"], "SourceKeyId": from, "KeyId": to,
         "SourceEncryptionAlgorithm": "SYMMETRIC_DEFAULT",
         "DestinationEncryptionAlgorithm": "SYMMETRIC_DEFAULT",
+        "SourceKeyMaterialId": material(&world, &from).await,
+        "DestinationKeyMaterialId": material(&world, &to).await,
     });
     assert_eq!(answer, expected);
     let open = |context: Value| json!({ "CiphertextBlob": answer["CiphertextBlob"], "EncryptionContext": context });

@@ -23,9 +23,9 @@ async fn old_ciphertexts_open_after_rotation() {
         let described = call(&world, "DescribeKey", &json!({ "KeyId": key })).await;
         materials.push(described["KeyMetadata"]["CurrentKeyMaterialId"].clone());
     }
-    for blob in &blobs {
+    for (blob, material) in blobs.iter().zip(&materials) {
         let opened = call(&world, "Decrypt", &json!({ "CiphertextBlob": blob })).await;
-        assert_eq!(opened["Plaintext"], "eA==");
+        assert_eq!((&opened["Plaintext"], &opened["KeyMaterialId"]), (&json!("eA=="), material));
     }
     let all = json!({ "KeyId": key, "IncludeKeyMaterial": "ALL_KEY_MATERIAL" });
     let listed = call(&world, "ListKeyRotations", &all).await;

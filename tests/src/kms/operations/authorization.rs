@@ -35,27 +35,36 @@ impl Call<'_> {
         asked: Asked<'_>,
     ) -> Result<(), ApiError> {
         let key = &found.key;
-        let mut context = asked.conditions;
-        if let Some(alias) = &found.alias {
-            context.insert("kms:RequestAlias", [alias.as_str()]);
-        }
-        describe_key(key, &mut context);
-        let policy = super::read_policy(&key.policy)?;
-        let denial = match self.decide(&policy, operation, &key.arn, context) {
-            Ok(()) => return Ok(()),
-            Err(denial) => denial,
-        };
         let none = EncryptionContext::new();
-        let asked = grants::Asked {
+        let request = grants::Asked {
             operation,
             encryption_context: asked.encryption_context.unwrap_or(&none),
             new_grant: asked.new_grant,
         };
-        let granted = || key.grants.iter().any(|grant| grant.allows(self.caller, &asked));
+        let denial = match self.ask_policies(operation, found, asked.conditions)? {
+            Ok(()) => return Ok(()),
+            Err(denial) => denial,
+        };
+        let granted = || key.grants.iter().any(|grant| grant.allows(self.caller, &request));
         if denial != Denial::Explicit && granted() {
             return Ok(());
         }
         Err(self.denied(operation, &key.arn, denial))
+    }
+
+    /// What the key's policy and the account's IAM policies say, grants apart.
+    pub(super) fn ask_policies(
+        &self,
+        operation: &str,
+        found: &Found,
+        mut context: Context,
+    ) -> Result<Result<(), Denial>, ApiError> {
+        if let Some(alias) = &found.alias {
+            context.insert("kms:RequestAlias", [alias.as_str()]);
+        }
+        describe_key(&found.key, &mut context);
+        let policy = super::read_policy(&found.key.policy)?;
+        Ok(self.decide(&policy, operation, &found.key.arn, context))
     }
 
     /// What one policy and the account's IAM policies say.
@@ -99,7 +108,7 @@ impl Call<'_> {
         Err(self.denied(operation, resource, Denial::NoIdentityPolicy))
     }
 
-    fn denied(&self, operation: &str, resource: &str, denial: Denial) -> ApiError {
+    pub(super) fn denied(&self, operation: &str, resource: &str, denial: Denial) -> ApiError {
         let (who, action) = (self.caller.principal.name(), format!("kms:{operation}"));
         ApiError::access_denied(who, &action, resource, denial)
     }

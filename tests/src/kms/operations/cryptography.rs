@@ -124,6 +124,7 @@ impl Call<'_> {
         let mut answer = self.deliver(&plaintext, attested.as_ref())?;
         answer.insert("KeyId".to_owned(), self.forgery.key_id(&found.key.arn).into());
         answer.insert("EncryptionAlgorithm".to_owned(), SYMMETRIC_DEFAULT.into());
+        answer.insert("KeyMaterialId".to_owned(), found.key.material_of(&sealed).into());
         Ok(Some(answer.into()))
     }
 
@@ -145,9 +146,11 @@ impl Call<'_> {
         require_usable(&destination, "ReEncrypt")?;
         unless_dry_run(input.dry_run)?;
         let plaintext = source.key.decrypt(&sealed, &input.source_encryption_context)?;
-        let sealed = destination.key.encrypt(&plaintext, &input.destination_encryption_context)?;
+        let moved = destination.key.encrypt(&plaintext, &input.destination_encryption_context)?;
         Ok(Some(json!({
-            "CiphertextBlob": blob(sealed),
+            "SourceKeyMaterialId": source.key.material_of(&sealed),
+            "DestinationKeyMaterialId": destination.key.material_of(&moved),
+            "CiphertextBlob": blob(moved),
             "SourceKeyId": source.key.arn,
             "KeyId": destination.key.arn,
             "SourceEncryptionAlgorithm": SYMMETRIC_DEFAULT,
@@ -159,6 +162,7 @@ impl Call<'_> {
         let DataKey { found, plaintext, attested } = self.data_key("GenerateDataKey", &input)?;
         let sealed = found.key.encrypt(plaintext.expose(), &input.encryption_context)?;
         let mut answer = self.deliver(plaintext.expose(), attested.as_ref())?;
+        answer.insert("KeyMaterialId".to_owned(), found.key.material_of(&sealed).into());
         answer.insert("CiphertextBlob".to_owned(), blob(sealed));
         answer.insert("KeyId".to_owned(), self.forgery.key_id(&found.key.arn).into());
         Ok(Some(answer.into()))
@@ -171,7 +175,11 @@ impl Call<'_> {
         let DataKey { found, plaintext, .. } =
             self.data_key("GenerateDataKeyWithoutPlaintext", &input)?;
         let sealed = found.key.encrypt(plaintext.expose(), &input.encryption_context)?;
-        Ok(Some(json!({ "CiphertextBlob": blob(sealed), "KeyId": found.key.arn })))
+        Ok(Some(json!({
+            "KeyMaterialId": found.key.material_of(&sealed),
+            "CiphertextBlob": blob(sealed),
+            "KeyId": found.key.arn,
+        })))
     }
 
     pub(super) fn generate_random(&self, input: GenerateRandom) -> Answer {

@@ -2,10 +2,11 @@
 
 use super::authorization::Asked;
 use super::{Answer, Call, unless_dry_run, within};
-use crate::kms::error::ApiError;
+use crate::kms::error::{ApiError, Denial};
 use crate::kms::grants::{Constraints, Grant, MAX_GRANTS, Terms, principal_of_grant, read_token};
-use crate::kms::keys::{Found, Key};
+use crate::kms::keys::Key;
 use crate::kms::pages::{Length, Page};
+use nitro_signer_shared::key_policy::Context;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -167,14 +168,11 @@ impl Call<'_> {
         }
         let found = self.find_without_alias(&arn)?;
         let grant = grant_of(&found.key, &id)?;
-        // A Deny of the key policy comes first; a policy alone allows nothing here.
-        let allowed = self.authorize("RetireGrant", &found, Asked::default());
-        if self.denies(&found, "RetireGrant")? || !grant.retirable_by(self.caller) {
-            return Err(allowed.err().unwrap_or_else(|| {
-                let text = "only the retiring principal, the grantee if the grant says so, and \
-                            the issuing account retire a grant";
-                ApiError::ours("AccessDeniedException", text)
-            }));
+        // A Deny of the key policy comes first; what it allows, it allows to none but these.
+        let policies = self.ask_policies("RetireGrant", &found, Context::default())?;
+        if policies == Err(Denial::Explicit) || !grant.retirable_by(self.caller) {
+            let denial = policies.err().unwrap_or(Denial::NoIdentityPolicy);
+            return Err(self.denied("RetireGrant", &arn, denial));
         }
         unless_dry_run(input.dry_run)?;
         self.remove(&found.key, &id)
@@ -203,13 +201,6 @@ impl Call<'_> {
             return Err(ApiError::constraint("grantTokens", text));
         }
         tokens.iter().try_for_each(|token| read_token(token).map(drop))
-    }
-
-    /// Whether the key policy denies it to the caller outright.
-    fn denies(&self, found: &Found, operation: &str) -> Result<bool, ApiError> {
-        let policy = super::read_policy(&found.key.policy)?;
-        let said = self.decide(&policy, operation, &found.key.arn, Default::default());
-        Ok(said == Err(crate::kms::error::Denial::Explicit))
     }
 }
 
