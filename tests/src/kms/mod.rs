@@ -35,10 +35,12 @@ pub use state::StateError;
 pub use trail::TrailEvent;
 
 use crate::nsm::Clock;
-use certificate::Tls;
+use certificate::Certificate;
 use error::ApiError;
+use keys::Keys;
 use nitro_signer_shared::attestation::TrustAnchor;
 use service::Service;
+use state::StateFile;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -67,7 +69,7 @@ pub struct Options {
     pub clock: Clock,
     /// Further regions of the account, for replicas; a request's signature says which is meant.
     pub more_regions: Vec<String>,
-    /// Where the keys are kept over the end of this process, if anywhere.
+    /// Where keys and certificate are kept over the end of this process, if anywhere.
     pub state: Option<PathBuf>,
     /// A file that gets every event of [`DevelopmentKms::trail`], a line each.
     pub trail: Option<PathBuf>,
@@ -158,14 +160,15 @@ impl DevelopmentKms {
         if options.account.len() != 12 || !options.account.bytes().all(|b| b.is_ascii_digit()) {
             return Err(StartError::Account);
         }
-        let tls = Tls::generate(options.certificate_names.clone())?;
+        let (certificate, keys) = kept_or_new(&options)?;
+        let (acceptor, ca_pem) =
+            (TlsAcceptor::from(certificate.tls()?), certificate.ca_pem.clone());
         let listener = TcpListener::bind(options.listen).await?;
         let addr = listener.local_addr()?;
         let host = host(&options.region);
-        let service = Arc::new(Service::new(options)?);
-        let acceptor = TlsAcceptor::from(tls.config);
+        let service = Arc::new(Service::new(options, certificate, keys)?);
         let serving = tokio::spawn(server::serve(listener, acceptor, service.clone()));
-        Ok(Self { addr, ca_pem: tls.ca_pem, host, service, serving })
+        Ok(Self { addr, ca_pem, host, service, serving })
     }
 
     /// Where it listens.
@@ -186,7 +189,8 @@ impl DevelopmentKms {
         &self.host
     }
 
-    /// The root that signed its certificate, in PEM. It is another one at every start.
+    /// The root that signed its certificate, in PEM. It is another one at every start, unless a
+    /// state's file kept it.
     #[must_use]
     pub fn ca_pem(&self) -> &str {
         &self.ca_pem
@@ -230,6 +234,19 @@ impl Drop for DevelopmentKms {
     fn drop(&mut self) {
         self.serving.abort();
     }
+}
+
+/// The certificate and the keys of the state's file; a certificate that is new where there is none
+/// or none that serves.
+fn kept_or_new(options: &Options) -> Result<(Certificate, Option<Keys>), StartError> {
+    let names = &options.certificate_names;
+    let kept = options.state.as_deref().map(StateFile::load).transpose()?.flatten();
+    let (certificate, keys) = kept.map(|kept| (kept.certificate, kept.keys)).unzip();
+    let certificate = match certificate.filter(|certificate| certificate.serves(names)) {
+        Some(certificate) => certificate,
+        None => Certificate::generate(names.clone())?,
+    };
+    Ok((certificate, keys))
 }
 
 fn host(region: &str) -> String {

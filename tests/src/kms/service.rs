@@ -1,5 +1,6 @@
 //! One request from its headers to its answer: who asks, which operation, what comes of it.
 
+use super::certificate::Certificate;
 use super::cms::{Recipient, Writer};
 use super::error::ApiError;
 use super::events::{Event, Events, Outcome, Seen};
@@ -77,17 +78,22 @@ impl Incoming<'_> {
 }
 
 impl Service {
-    pub(super) fn new(options: Options) -> Result<Self, StartError> {
+    /// With the keys that were kept, if any were.
+    pub(super) fn new(
+        options: Options,
+        certificate: Certificate,
+        kept: Option<Keys>,
+    ) -> Result<Self, StartError> {
         let regions: Vec<String> =
             std::iter::once(options.region).chain(options.more_regions).collect();
-        let state = options.state.map(StateFile::new);
+        let state = options.state.map(|path| StateFile::new(path, certificate));
         let names = || regions.iter().map(String::as_str);
-        let mut keys = match state.as_ref().map(StateFile::load).transpose()?.flatten() {
-            Some(keys) => keys,
-            None => Keys::new(&options.account, names()),
-        };
+        let mut keys = kept.unwrap_or_else(|| Keys::new(&options.account, names()));
         if !keys.serve(&options.account, names()) {
             return Err(StateError::Foreign("another account's").into());
+        }
+        if let Some(state) = &state {
+            state.save(&keys)?;
         }
         Ok(Self {
             keys: Mutex::new(keys),

@@ -64,8 +64,10 @@ async fn everything_is_there_again() {
         answers
     };
     let before = ask(&world).await;
+    let ca = world.kms.ca_pem().to_owned();
     drop(world);
     let world = start(dir.path()).await;
+    assert_eq!(world.kms.ca_pem(), ca);
     assert_eq!(ask(&world).await, before);
     assert_eq!(world.administrate("GetPublicKey", &json!({ "KeyId": signing })).await, public);
     let opened = world.administrate("Decrypt", &json!({ "CiphertextBlob": old })).await;
@@ -82,6 +84,21 @@ async fn everything_is_there_again() {
         start(dir.path()).await
     };
     assert_eq!(world.refusal(&USER, "Encrypt", &encrypt).await.0, "AccessDeniedException");
+}
+
+/// A certificate is kept for as long as it is for the same names.
+#[tokio::test]
+async fn other_names_get_another_certificate() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let first = start(dir.path()).await.kms.ca_pem().to_owned();
+    let renamed = World::start_as(|options| {
+        options.state = Some(dir.path().join("kms.json"));
+        options.certificate_names.push("kms.local".to_owned());
+    })
+    .await;
+    assert_ne!(renamed.kms.ca_pem(), first);
+    // The client asks it by its usual name, and finds the new certificate good.
+    renamed.create(json!({})).await;
 }
 
 #[tokio::test]
