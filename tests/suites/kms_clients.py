@@ -208,7 +208,7 @@ def check_cryptography(checks, client):
     checks.equal(encrypted["KeyId"], arn, "Encrypt's key")
     blob = encrypted["CiphertextBlob"]
     opened = client.call("Decrypt", CiphertextBlob=blob, KeyId=arn, EncryptionContext=context)
-    checks.members(opened, ["KeyId", "Plaintext", "EncryptionAlgorithm"], "Decrypt")
+    checks.members(opened, ["KeyId", "Plaintext", "EncryptionAlgorithm", "KeyMaterialId"], "Decrypt")
     checks.equal((opened["Plaintext"], opened["KeyId"]), (secret, arn), "Decrypt")
     opened = client.call("Decrypt", CiphertextBlob=blob, EncryptionContext=context)
     checks.equal(opened["Plaintext"], secret, "Decrypt without KeyId")
@@ -223,12 +223,13 @@ def check_cryptography(checks, client):
     for members, length in (({"KeySpec": "AES_256"}, 32), ({"KeySpec": "AES_128"}, 16),
                             ({"NumberOfBytes": 1024}, 1024)):
         made = client.call("GenerateDataKey", KeyId=arn, EncryptionContext=context, **members)
-        checks.members(made, ["CiphertextBlob", "Plaintext", "KeyId"], "GenerateDataKey")
+        checks.members(made, ["CiphertextBlob", "Plaintext", "KeyId", "KeyMaterialId"], "GenerateDataKey")
         checks.equal((len(made["Plaintext"]), made["KeyId"]), (length, arn), "GenerateDataKey")
         opened = client.call("Decrypt", CiphertextBlob=made["CiphertextBlob"], EncryptionContext=context)
         checks.equal(opened["Plaintext"], made["Plaintext"], "the data key, decrypted")
     hidden = client.call("GenerateDataKeyWithoutPlaintext", KeyId=arn, KeySpec="AES_256")
-    checks.members(hidden, ["CiphertextBlob", "KeyId"], "GenerateDataKeyWithoutPlaintext")
+    checks.members(hidden, ["CiphertextBlob", "KeyId", "KeyMaterialId"],
+                   "GenerateDataKeyWithoutPlaintext")
     opened = client.call("Decrypt", CiphertextBlob=hidden["CiphertextBlob"])
     checks.equal(len(opened["Plaintext"]), 32, "the hidden data key")
     checks.refused(client, "GenerateDataKey", "ValidationException", "number of bytes or key spec",
@@ -244,7 +245,7 @@ def check_cryptography(checks, client):
                                ("GenerateRandom", {"NumberOfBytes": 32})):
         checks.refused(client, operation, "ValidationException", "development KMS: the attestation",
                        Recipient=recipient, **members)
-    checks.refused(client, "ListKeys", "UnknownOperationException")
+    checks.refused(client, "DescribeCustomKeyStores", "UnknownOperationException")
 
 
 class Raw:

@@ -10,7 +10,7 @@ use nitro_signer_tests::stack::{self, Enclosure, Plan, Stack, Workshop};
 use nitro_signer_tests::{process, tour, vm};
 use std::error::Error;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Runs the local stack: creates a key, signs, verifies, prints what happened, and stays up.
@@ -19,6 +19,7 @@ use std::process::ExitCode;
 ///   dev --once
 ///   dev --dir /tmp/stack
 ///   dev --vm
+///   dev kms --dir /tmp/kms
 ///   dev cli --stack target/dev/stack.json key list
 #[derive(Parser)]
 #[command(version, verbatim_doc_comment)]
@@ -56,6 +57,13 @@ enum Part {
     /// The first process of a parent instance in a virtual machine.
     #[command(hide = true)]
     Guest,
+    /// The development KMS alone, until ctrl-c. Its keys stay in its folder, and kms-client.json
+    /// there says how to reach it.
+    Kms {
+        /// Its folder.
+        #[arg(long, default_value = "target/dev-kms")]
+        dir: PathBuf,
+    },
     /// The parent's command line, as `nitro-signer` has it.
     #[command(disable_help_flag = true)]
     Cli {
@@ -80,6 +88,7 @@ fn main() -> ExitCode {
                 ["nitro-signer".into(), "serve".into(), "--config".into(), config.into()];
             nitro_signer_parent::run(arguments)
         }
+        Some(Part::Kms { dir }) => report(serve_kms(&dir)),
         Some(Part::Guest) => report(vm::pair::run_parent_instance()),
         Some(Part::Cli { arguments }) => {
             nitro_signer_parent::run(std::iter::once("nitro-signer".into()).chain(arguments))
@@ -95,6 +104,11 @@ fn report(outcome: Result<(), Box<dyn Error>>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+#[tokio::main]
+async fn serve_kms(dir: &Path) -> Result<(), Box<dyn Error>> {
+    stack::run_kms(dir).await
 }
 
 #[tokio::main]

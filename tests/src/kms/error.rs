@@ -52,6 +52,17 @@ impl ApiError {
         )
     }
 
+    /// AWS's form for a member that has to be there.
+    pub(super) fn missing(member: &str) -> Self {
+        Self::new(
+            "ValidationException",
+            format!(
+                "1 validation error detected: Value null at '{member}' failed to satisfy \
+                 constraint: Member must not be null"
+            ),
+        )
+    }
+
     pub(super) fn unsupported(text: impl AsRef<str>) -> Self {
         Self::ours("UnsupportedOperationException", text)
     }
@@ -73,6 +84,49 @@ impl ApiError {
 
     pub(super) fn internal() -> Self {
         Self::bare(StatusCode::INTERNAL_SERVER_ERROR, "KMSInternalException")
+    }
+
+    /// A text about the key, behind its ARN.
+    pub(super) fn state(arn: &str, text: &str) -> Self {
+        Self::new("KMSInvalidStateException", format!("{arn} {text}"))
+    }
+
+    pub(super) fn disabled(arn: &str) -> Self {
+        Self::new("DisabledException", format!("{arn} is disabled."))
+    }
+
+    pub(super) fn usage(arn: &str, usage: &str, operation: &str) -> Self {
+        let text = format!("{arn} key usage is {usage} which is not valid for {operation}.");
+        Self::new("InvalidKeyUsageException", text)
+    }
+
+    pub(super) fn invalid_signature() -> Self {
+        Self::bare(StatusCode::BAD_REQUEST, "KMSInvalidSignatureException")
+    }
+
+    pub(super) fn incorrect_material() -> Self {
+        Self::ours("IncorrectKeyMaterialException", "not the material of this key, or not 32 bytes")
+    }
+
+    pub(super) fn limit(text: impl AsRef<str>) -> Self {
+        Self::ours("LimitExceededException", text)
+    }
+
+    pub(super) fn dry_run() -> Self {
+        let text = "The request would have succeeded, but the DryRun option is set.";
+        Self {
+            status: StatusCode::PRECONDITION_FAILED,
+            ..Self::new("DryRunOperationException", text)
+        }
+    }
+
+    pub(super) fn unavailable() -> Self {
+        Self::bare(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException")
+    }
+
+    pub(super) fn expired_credentials() -> Self {
+        let text = "The security token included in the request is expired";
+        Self::new("ExpiredTokenException", text)
     }
 
     pub(super) fn throttling() -> Self {
@@ -102,6 +156,14 @@ impl ApiError {
             status: StatusCode::BAD_REQUEST,
             name: "AccessDeniedException",
             message: Message::Capital(text),
+        }
+    }
+
+    /// The text, if there is one.
+    pub(super) fn text(&self) -> Option<&str> {
+        match &self.message {
+            Message::None => None,
+            Message::Lower(text) | Message::Capital(text) => Some(text),
         }
     }
 

@@ -14,6 +14,15 @@ pub enum Fault {
     InternalError,
     /// HTTP 400, ThrottlingException.
     Throttling,
+    /// HTTP 503, ServiceUnavailableException.
+    Unavailable,
+    /// HTTP 400, ExpiredTokenException: the credentials are taken for run out.
+    ExpiredCredentials,
+    /// KMS's clock is off by this many milliseconds for one call: signatures and attestation
+    /// documents are judged by it, and times are answered from it.
+    StaleClock(i64),
+    /// The call is carried out, and the connection closed before the answer.
+    LoseAnswer,
     /// CiphertextForRecipient holds this plaintext instead. Whoever relays the call could make
     /// it, since the recipient's key is public and the envelope has no integrity.
     ForgePlaintext(Vec<u8>),

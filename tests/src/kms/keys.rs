@@ -1,107 +1,261 @@
-//! The keys and aliases of the development KMS, in memory only.
+//! The keys and aliases of the development KMS: one account, one or more regions.
+//!
+//! Everything here is what the state's file holds; what time does to keys happens in [`Keys::settle`].
 
+use super::asymmetric::{Curve, SigningKey};
 use super::error::ApiError;
-use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
+use super::grants::Grant;
+use super::imports::Parameters;
+use super::material::{EncryptionContext, Rotation, Versions, key_of_blob};
 use aws_lc_rs::rand;
-use nitro_signer_shared::key_policy::Policy;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::fmt;
 use zeroize::Zeroizing;
 
-/// The longest CiphertextBlob KMS takes, in bytes (KMS API reference, Decrypt).
-pub(super) const MAX_BLOB: usize = 6_144;
 /// More would be a fault of whoever drives the tests.
 const MAX_KEYS: usize = 10_000;
+pub(super) const DAY_MS: u64 = 86_400_000;
 
-const BLOB_VERSION: u8 = 1;
-const NONCE: usize = 12;
-const HEADER: usize = 1 + 16;
-
-/// An encryption context: what Decrypt must be given again.
-pub(super) type EncryptionContext = BTreeMap<String, String>;
-
-/// One symmetric key.
-#[derive(Clone)]
-pub(super) struct Key {
-    id: KeyId,
-    pub(super) arn: String,
-    pub(super) description: String,
-    /// Seconds of Unix time.
-    pub(super) created: u64,
-    /// As it was put, byte for byte.
-    pub(super) policy_text: String,
-    pub(super) policy: Policy,
-    material: Arc<RandomizedNonceKey>,
-}
-
+/// A key's UUID; a multi-region key's is written otherwise.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct KeyId([u8; 16]);
+pub(super) struct KeyId {
+    bytes: [u8; 16],
+    multi_region: bool,
+}
 
 impl KeyId {
     /// A random UUID (RFC 9562, version 4).
-    fn generate() -> Result<Self, ApiError> {
-        let mut id = [0; 16];
-        rand::fill(&mut id).map_err(|_| ApiError::internal())?;
-        id[6] = (id[6] & 0x0f) | 0x40;
-        id[8] = (id[8] & 0x3f) | 0x80;
-        Ok(Self(id))
+    pub(super) fn generate(multi_region: bool) -> Result<Self, ApiError> {
+        let mut bytes = [0; 16];
+        rand::fill(&mut bytes).map_err(|_| ApiError::internal())?;
+        bytes[6] = (bytes[6] & 0x0f) | 0x40;
+        bytes[8] = (bytes[8] & 0x3f) | 0x80;
+        Ok(Self { bytes, multi_region })
     }
 
-    fn text(self) -> String {
-        let hex = hex::encode(self.0);
-        format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+    pub(super) const fn bytes(self) -> [u8; 16] {
+        self.bytes
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (digits, multi_region) = match text.strip_prefix("mrk-") {
+            Some(digits) => (digits.to_owned(), true),
+            None => (text.replace('-', ""), false),
+        };
+        let bytes = hex::decode(digits).ok()?.try_into().ok()?;
+        let id = Self { bytes, multi_region };
+        (id.to_string() == text).then_some(id)
     }
 }
 
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hex = hex::encode(self.bytes);
+        if self.multi_region {
+            return write!(f, "mrk-{hex}");
+        }
+        let (a, b, c, d) = (&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20]);
+        write!(f, "{a}-{b}-{c}-{d}-{}", &hex[20..])
+    }
+}
+
+impl Serialize for KeyId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for KeyId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| D::Error::custom("not a key's id"))
+    }
+}
+
+/// KeyState.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Enabled,
+    Disabled,
+    PendingImport,
+    PendingDeletion,
+    PendingReplicaDeletion,
+}
+
+impl State {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Enabled => "Enabled",
+            Self::Disabled => "Disabled",
+            Self::PendingImport => "PendingImport",
+            Self::PendingDeletion => "PendingDeletion",
+            Self::PendingReplicaDeletion => "PendingReplicaDeletion",
+        }
+    }
+}
+
+/// Where a key's material comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Origin {
+    Kms,
+    External,
+}
+
+impl Origin {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Kms => "AWS_KMS",
+            Self::External => "EXTERNAL",
+        }
+    }
+}
+
+/// What a key works with.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) enum Material {
+    Symmetric(Versions),
+    Signing(SigningKey),
+}
+
+/// A deletion that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Deletion {
+    At {
+        ms: u64,
+    },
+    /// Of a primary key: so long after its last replica is gone.
+    AfterReplicas {
+        days: u64,
+    },
+}
+
+/// Rotation by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Schedule {
+    pub(super) period_days: u64,
+    pub(super) next_ms: u64,
+}
+
+/// One key in one region.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Key {
+    pub(super) id: KeyId,
+    pub(super) region: String,
+    pub(super) arn: String,
+    pub(super) description: String,
+    pub(super) created_ms: u64,
+    /// As it was put, byte for byte.
+    pub(super) policy: String,
+    pub(super) origin: Origin,
+    pub(super) material: Material,
+    /// Of a multi-region key, the primary key's region.
+    pub(super) primary_region: Option<String>,
+    pub(super) disabled: bool,
+    pub(super) deletion: Option<Deletion>,
+    pub(super) schedule: Option<Schedule>,
+    pub(super) tags: BTreeMap<String, String>,
+    pub(super) grants: Vec<Grant>,
+    /// What ImportKeyMaterial may answer to.
+    pub(super) imports: Vec<Parameters>,
+    /// ExpirationModel and ValidTo: without a time, imported material does not expire.
+    pub(super) expires_ms: Option<u64>,
+}
+
 impl Key {
-    pub(super) fn id_text(&self) -> String {
-        self.id.text()
+    pub(super) fn state(&self) -> State {
+        let empty = match &self.material {
+            Material::Symmetric(versions) => versions.current().is_none(),
+            Material::Signing(_) => false,
+        };
+        match self.deletion {
+            Some(Deletion::At { .. }) => State::PendingDeletion,
+            Some(Deletion::AfterReplicas { .. }) => State::PendingReplicaDeletion,
+            None if empty => State::PendingImport,
+            None if self.disabled => State::Disabled,
+            None => State::Enabled,
+        }
     }
 
-    /// Encrypts under this key: version || key id || nonce || ciphertext || tag, with all of it
-    /// and the encryption context bound by the tag.
+    /// Refuses what a key only does while it is enabled (KMS developer guide, "Key states").
+    pub(super) fn require_enabled(&self) -> Result<(), ApiError> {
+        self.require_not_deleting()?;
+        match self.state() {
+            State::PendingImport => Err(ApiError::state(&self.arn, "is pending import.")),
+            State::Disabled => Err(ApiError::disabled(&self.arn)),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn require_not_deleting(&self) -> Result<(), ApiError> {
+        match self.state() {
+            State::PendingDeletion => Err(ApiError::state(&self.arn, "is pending deletion.")),
+            State::PendingReplicaDeletion => {
+                Err(ApiError::state(&self.arn, "is pending replica deletion."))
+            }
+            State::Enabled | State::Disabled | State::PendingImport => Ok(()),
+        }
+    }
+
+    pub(super) const fn signs(&self) -> bool {
+        matches!(self.material, Material::Signing(_))
+    }
+
+    /// KeySpec.
+    pub(super) const fn spec(&self) -> &'static str {
+        match &self.material {
+            Material::Symmetric(_) => "SYMMETRIC_DEFAULT",
+            Material::Signing(key) => key.curve.name(),
+        }
+    }
+
+    /// KeyUsage.
+    pub(super) const fn usage(&self) -> &'static str {
+        if self.signs() { "SIGN_VERIFY" } else { "ENCRYPT_DECRYPT" }
+    }
+
+    pub(super) fn is_replica(&self) -> bool {
+        self.primary_region.as_ref().is_some_and(|primary| *primary != self.region)
+    }
+
+    pub(super) fn symmetric(&self, operation: &str) -> Result<&Versions, ApiError> {
+        match &self.material {
+            Material::Symmetric(versions) => Ok(versions),
+            Material::Signing(_) => Err(ApiError::usage(&self.arn, self.usage(), operation)),
+        }
+    }
+
+    pub(super) fn signing(&self, operation: &str) -> Result<&SigningKey, ApiError> {
+        match &self.material {
+            Material::Signing(key) => Ok(key),
+            Material::Symmetric(_) => Err(ApiError::usage(&self.arn, self.usage(), operation)),
+        }
+    }
+
     pub(super) fn encrypt(
         &self,
         plaintext: &[u8],
         context: &EncryptionContext,
     ) -> Result<Vec<u8>, ApiError> {
-        let mut sealed = plaintext.to_vec();
-        let nonce = self
-            .material
-            .seal_in_place_append_tag(Aad::from(self.bound(context)), &mut sealed)
-            .map_err(|_| ApiError::internal())?;
-        Ok([&[BLOB_VERSION], &self.id.0[..], nonce.as_ref(), &sealed].concat())
+        self.symmetric("Encrypt")?.encrypt(self.id, plaintext, context)
     }
 
-    /// Decrypts what this key encrypted with the same context.
     pub(super) fn decrypt(
         &self,
         blob: &[u8],
         context: &EncryptionContext,
     ) -> Result<Zeroizing<Vec<u8>>, ApiError> {
-        let (nonce, sealed) = blob
-            .get(HEADER..)
-            .and_then(|rest| rest.split_first_chunk::<NONCE>())
-            .ok_or_else(ApiError::invalid_ciphertext)?;
-        let mut sealed = Zeroizing::new(sealed.to_vec());
-        let length = self
-            .material
-            .open_in_place(Nonce::from(nonce), Aad::from(self.bound(context)), &mut sealed)
-            .map_err(|_| ApiError::invalid_ciphertext())?
-            .len();
-        sealed.truncate(length);
-        Ok(sealed)
+        self.symmetric("Decrypt")?.decrypt(blob, context)
     }
 
-    /// The key and the context, each text behind its length.
-    fn bound(&self, context: &EncryptionContext) -> Vec<u8> {
-        let texts = context.iter().flat_map(|(name, value)| [name, value]);
-        let mut out = vec![BLOB_VERSION];
-        for text in std::iter::once(&self.arn).chain(texts) {
-            out.extend((text.len() as u64).to_be_bytes());
-            out.extend(text.as_bytes());
+    /// KeyMaterialId of what a blob was made with.
+    pub(super) fn material_of(&self, blob: &[u8]) -> Option<&str> {
+        match &self.material {
+            Material::Symmetric(versions) => versions.id_of_blob(blob),
+            Material::Signing(_) => None,
         }
-        out
     }
 }
 
@@ -112,81 +266,202 @@ pub(super) struct Found {
     pub(super) alias: Option<String>,
 }
 
-/// All keys and aliases of one account and region.
-pub(super) struct Keys {
-    prefix: String,
-    region: String,
+/// What a new key is made of.
+pub(super) struct NewKey {
+    pub(super) description: String,
+    pub(super) policy: String,
+    pub(super) origin: Origin,
+    pub(super) curve: Option<Curve>,
+    pub(super) multi_region: bool,
+    pub(super) tags: BTreeMap<String, String>,
+}
+
+/// A further name of a key.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Alias {
+    pub(super) target: KeyId,
+    pub(super) created_ms: u64,
+    pub(super) updated_ms: u64,
+}
+
+/// What one region holds.
+#[derive(Default, Serialize, Deserialize)]
+struct Region {
     keys: BTreeMap<KeyId, Key>,
-    aliases: BTreeMap<String, KeyId>,
+    aliases: BTreeMap<String, Alias>,
+}
+
+/// All keys and aliases of one account.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Keys {
+    account: String,
+    regions: BTreeMap<String, Region>,
 }
 
 impl Keys {
-    pub(super) fn new(region: &str, account: &str) -> Self {
-        Self {
-            prefix: format!("arn:aws:kms:{region}:{account}:"),
-            region: region.to_owned(),
-            keys: BTreeMap::new(),
-            aliases: BTreeMap::new(),
+    pub(super) fn new<'a>(account: &str, regions: impl Iterator<Item = &'a str>) -> Self {
+        let regions = regions.map(|region| (region.to_owned(), Region::default())).collect();
+        Self { account: account.to_owned(), regions }
+    }
+
+    /// Whether these are the keys of this account; regions that are new to them are added.
+    pub(super) fn serve<'a>(
+        &mut self,
+        account: &str,
+        regions: impl Iterator<Item = &'a str>,
+    ) -> bool {
+        for region in regions {
+            self.regions.entry(region.to_owned()).or_default();
         }
+        self.account == account
+    }
+
+    pub(super) fn account(&self) -> &str {
+        &self.account
+    }
+
+    pub(super) fn serves(&self, region: &str) -> bool {
+        self.regions.contains_key(region)
+    }
+
+    fn region(&self, region: &str) -> Result<&Region, ApiError> {
+        self.regions.get(region).ok_or_else(ApiError::internal)
+    }
+
+    fn region_mut(&mut self, region: &str) -> Result<&mut Region, ApiError> {
+        self.regions.get_mut(region).ok_or_else(ApiError::internal)
+    }
+
+    fn prefix(&self, region: &str) -> String {
+        format!("arn:aws:kms:{region}:{}:", self.account)
     }
 
     pub(super) fn create(
         &mut self,
-        description: String,
-        policy_text: String,
-        policy: Policy,
-        created: u64,
+        region: &str,
+        new: NewKey,
+        created_ms: u64,
     ) -> Result<&Key, ApiError> {
-        if self.keys.len() >= MAX_KEYS {
-            return Err(ApiError::ours("LimitExceededException", "too many keys"));
-        }
-        let mut material = Zeroizing::new([0u8; 32]);
-        rand::fill(material.as_mut()).map_err(|_| ApiError::internal())?;
-        let material = RandomizedNonceKey::new(&AES_256_GCM, material.as_ref())
-            .map_err(|_| ApiError::internal())?;
-        let id = KeyId::generate()?;
-        let arn = format!("{}key/{}", self.prefix, id.text());
-        let material = Arc::new(material);
-        let key = Key { id, arn, description, created, policy_text, policy, material };
-        Ok(self.keys.entry(id).or_insert(key))
+        let id = KeyId::generate(new.multi_region)?;
+        let material = match (new.curve, new.origin) {
+            (Some(curve), _) => Material::Signing(SigningKey::generate(curve)?),
+            (None, Origin::Kms) => Material::Symmetric(Versions::generate(id, created_ms)?),
+            (None, Origin::External) => Material::Symmetric(Versions::default()),
+        };
+        let key = Key {
+            id,
+            region: region.to_owned(),
+            arn: format!("{}key/{id}", self.prefix(region)),
+            description: new.description,
+            created_ms,
+            policy: new.policy,
+            origin: new.origin,
+            material,
+            primary_region: new.multi_region.then(|| region.to_owned()),
+            disabled: false,
+            deletion: None,
+            schedule: None,
+            tags: new.tags,
+            grants: vec![],
+            imports: vec![],
+            expires_ms: None,
+        };
+        self.insert(key)
     }
 
-    /// Finds a key by its UUID, its ARN, an alias' name or an alias' ARN.
-    pub(super) fn find(&self, name: &str) -> Result<Found, ApiError> {
-        let local = match name.strip_prefix(&self.prefix) {
+    /// Adds a key to its region.
+    fn insert(&mut self, key: Key) -> Result<&Key, ApiError> {
+        let region = self.region_mut(&key.region)?;
+        if region.keys.len() >= MAX_KEYS {
+            return Err(ApiError::limit("too many keys"));
+        }
+        Ok(region.keys.entry(key.id).or_insert(key))
+    }
+
+    /// Makes a replica of a primary key. It has the primary's id and material (imported material
+    /// has to be imported anew) and nothing else of it.
+    pub(super) fn replicate(
+        &mut self,
+        primary: &Key,
+        region: &str,
+        new: NewKey,
+        created_ms: u64,
+    ) -> Result<&Key, ApiError> {
+        let arn = format!("{}key/{}", self.prefix(region), primary.id);
+        if self.region(region)?.keys.contains_key(&primary.id) {
+            let text = format!("{arn} is there already");
+            return Err(ApiError::ours("AlreadyExistsException", text));
+        }
+        let mut material = primary.material.clone();
+        if let (Material::Symmetric(versions), Origin::External) = (&mut material, primary.origin) {
+            versions.forget();
+        }
+        self.insert(Key {
+            id: primary.id,
+            region: region.to_owned(),
+            arn,
+            description: new.description,
+            created_ms,
+            policy: new.policy,
+            origin: primary.origin,
+            material,
+            primary_region: primary.primary_region.clone(),
+            disabled: false,
+            deletion: None,
+            schedule: None,
+            tags: new.tags,
+            grants: vec![],
+            imports: vec![],
+            expires_ms: None,
+        })
+    }
+
+    /// Every region's key of this id: a primary key and its replicas.
+    pub(super) fn related(&self, id: KeyId) -> Vec<&Key> {
+        self.regions.values().filter_map(|region| region.keys.get(&id)).collect()
+    }
+
+    pub(super) fn all<'a>(&'a self, region: &str) -> impl Iterator<Item = &'a Key> + use<'a> {
+        self.regions.get(region).into_iter().flat_map(|region| region.keys.values())
+    }
+
+    /// Finds a key by its id, its ARN, an alias' name or an alias' ARN.
+    pub(super) fn find(&self, region: &str, name: &str) -> Result<Found, ApiError> {
+        let prefix = self.prefix(region);
+        let local = match name.strip_prefix(&prefix) {
             Some(rest) => rest,
-            None if name.starts_with("arn:") => return Err(self.foreign(name)),
+            None if name.starts_with("arn:") => return Err(foreign(region, name)),
             None => name,
         };
+        let here = self.region(region)?;
         if local.starts_with("alias/") {
-            let id = self
+            let alias = here
                 .aliases
                 .get(local)
-                .ok_or_else(|| not_found(format!("Alias {}{local} is not found.", self.prefix)))?;
-            let key = self.keys.get(id).ok_or_else(ApiError::internal)?.clone();
+                .ok_or_else(|| not_found(format!("Alias {prefix}{local} is not found.")))?;
+            let key = here.keys.get(&alias.target).ok_or_else(ApiError::internal)?.clone();
             return Ok(Found { key, alias: Some(local.to_owned()) });
         }
-        // An ARN says key/…, a bare UUID does not.
-        let uuid = match (local.strip_prefix("key/"), local.len() == name.len()) {
-            (Some(uuid), false) => uuid,
+        // An ARN says key/…, a bare id does not.
+        let id = match (local.strip_prefix("key/"), local.len() == name.len()) {
+            (Some(id), false) => id,
             (None, true) => local,
             _ => return Err(not_found(format!("Invalid keyId '{name}'"))),
         };
-        self.keys
-            .values()
-            .find(|key| key.id.text() == uuid)
+        KeyId::parse(id)
+            .and_then(|id| here.keys.get(&id))
             .map(|key| Found { key: key.clone(), alias: None })
-            .ok_or_else(|| not_found(format!("Key '{}key/{uuid}' does not exist", self.prefix)))
+            .ok_or_else(|| not_found(format!("Key '{prefix}key/{id}' does not exist")))
     }
 
-    /// The key that made a blob.
-    pub(super) fn of_blob(&self, blob: &[u8]) -> Result<Key, ApiError> {
-        let id = blob
-            .split_first()
-            .filter(|(version, _)| **version == BLOB_VERSION)
-            .and_then(|(_, rest)| rest.first_chunk::<16>())
-            .ok_or_else(ApiError::invalid_ciphertext)?;
-        self.keys.get(&KeyId(*id)).cloned().ok_or_else(|| {
+    /// The key of this region that made a blob.
+    pub(super) fn of_blob(&self, region: &str, blob: &[u8]) -> Result<Key, ApiError> {
+        let bytes = key_of_blob(blob).ok_or_else(ApiError::invalid_ciphertext)?;
+        let keys = &self.region(region)?.keys;
+        let key = [false, true]
+            .into_iter()
+            .find_map(|multi_region| keys.get(&KeyId { bytes, multi_region }));
+        key.cloned().ok_or_else(|| {
             ApiError::new(
                 "AccessDeniedException",
                 "The ciphertext refers to a customer master key that does not exist, does not \
@@ -195,40 +470,141 @@ impl Keys {
         })
     }
 
-    pub(super) fn put_policy(
+    /// The stored key, to be changed.
+    pub(super) fn stored(&mut self, key: &Key) -> Result<&mut Key, ApiError> {
+        self.region_mut(&key.region)?.keys.get_mut(&key.id).ok_or_else(ApiError::internal)
+    }
+
+    /// Encrypts with new material from now on, in every region.
+    pub(super) fn rotate(
         &mut self,
-        key: &Key,
-        text: String,
-        policy: Policy,
+        primary: &Key,
+        now_ms: u64,
+        rotation: Rotation,
     ) -> Result<(), ApiError> {
-        let key = self.keys.get_mut(&key.id).ok_or_else(ApiError::internal)?;
-        key.policy_text = text;
-        key.policy = policy;
+        let Material::Symmetric(mut versions) = self.stored(primary)?.material.clone() else {
+            return Err(ApiError::internal());
+        };
+        versions.rotate(primary.id, now_ms, rotation)?;
+        for region in self.regions.values_mut() {
+            if let Some(key) = region.keys.get_mut(&primary.id) {
+                key.material = Material::Symmetric(versions.clone());
+            }
+        }
         Ok(())
     }
+
+    // ---- aliases ---------------------------------------------------------------------------
 
     /// Gives a key a further name, `alias/…`.
-    pub(super) fn alias(&mut self, name: &str, key: &Key) -> Result<(), ApiError> {
-        if self.aliases.contains_key(name) {
-            let text = format!("An alias with the name {} already exists", self.alias_arn(name));
+    pub(super) fn alias(&mut self, name: &str, key: &Key, now_ms: u64) -> Result<(), ApiError> {
+        let arn = self.alias_arn(&key.region, name);
+        let aliases = &mut self.region_mut(&key.region)?.aliases;
+        if aliases.contains_key(name) {
+            let text = format!("An alias with the name {arn} already exists");
             return Err(ApiError::new("AlreadyExistsException", text));
         }
-        if self.aliases.len() >= MAX_KEYS {
-            return Err(ApiError::ours("LimitExceededException", "too many aliases"));
+        if aliases.len() >= MAX_KEYS {
+            return Err(ApiError::limit("too many aliases"));
         }
-        self.aliases.insert(name.to_owned(), key.id);
+        let alias = Alias { target: key.id, created_ms: now_ms, updated_ms: now_ms };
+        aliases.insert(name.to_owned(), alias);
         Ok(())
     }
 
-    pub(super) fn alias_arn(&self, name: &str) -> String {
-        format!("{}{name}", self.prefix)
+    pub(super) fn aliases(&self, region: &str) -> Vec<(String, Alias)> {
+        let all = self.regions.get(region).into_iter().flat_map(|region| &region.aliases);
+        all.map(|(name, alias)| (name.clone(), *alias)).collect()
     }
 
-    fn foreign(&self, arn: &str) -> ApiError {
-        match arn.split(':').nth(3) {
-            Some(region) if region != self.region => not_found(format!("Invalid arn {region}")),
-            _ => not_found(format!("Key '{arn}' does not exist")),
+    /// Has an alias name another key.
+    pub(super) fn point(&mut self, name: &str, key: &Key, now_ms: u64) -> Result<(), ApiError> {
+        let alias = self.region_mut(&key.region)?.aliases.get_mut(name);
+        let alias = alias.ok_or_else(ApiError::internal)?;
+        alias.target = key.id;
+        alias.updated_ms = now_ms;
+        Ok(())
+    }
+
+    pub(super) fn forget_alias(&mut self, region: &str, name: &str) -> Result<(), ApiError> {
+        self.region_mut(region)?.aliases.remove(name);
+        Ok(())
+    }
+
+    pub(super) fn alias_arn(&self, region: &str, name: &str) -> String {
+        format!("{}{name}", self.prefix(region))
+    }
+
+    // ---- time ------------------------------------------------------------------------------
+
+    /// Does what time has brought: deletions, expiry of imported material, rotations. Whether
+    /// anything changed.
+    pub(super) fn settle(&mut self, now_ms: u64) -> Result<bool, ApiError> {
+        let mut changed = false;
+        for region in self.regions.values_mut() {
+            let before = region.keys.len();
+            let due = |key: &Key| matches!(key.deletion, Some(Deletion::At { ms }) if ms <= now_ms);
+            region.keys.retain(|_, key| !due(key));
+            let Region { keys, aliases } = region;
+            aliases.retain(|_, alias| keys.contains_key(&alias.target));
+            changed |= keys.len() != before;
+            for key in keys.values_mut() {
+                if key.expires_ms.is_some_and(|expires| expires <= now_ms) {
+                    key.expires_ms = None;
+                    if let Material::Symmetric(versions) = &mut key.material {
+                        versions.forget();
+                    }
+                    changed = true;
+                }
+            }
         }
+        let waits = |key: &&Key| {
+            matches!(key.deletion, Some(Deletion::AfterReplicas { .. }))
+                || key.schedule.is_some_and(|schedule| schedule.next_ms <= now_ms)
+        };
+        let keys = self.regions.values().flat_map(|region| region.keys.values());
+        let waiting: Vec<Key> = keys.filter(waits).cloned().collect();
+        for key in waiting {
+            changed |= self.settle_primary(&key, now_ms)?;
+        }
+        Ok(changed)
+    }
+
+    fn settle_primary(&mut self, key: &Key, now_ms: u64) -> Result<bool, ApiError> {
+        if let Some(Deletion::AfterReplicas { days }) = key.deletion
+            && self.related(key.id).len() == 1
+        {
+            self.stored(key)?.deletion = Some(Deletion::At { ms: now_ms + days * DAY_MS });
+            return Ok(true);
+        }
+        let Some(mut schedule) = key.schedule.filter(|schedule| schedule.next_ms <= now_ms) else {
+            return Ok(false);
+        };
+        if key.state() != State::Enabled {
+            return Ok(false);
+        }
+        self.rotate(key, schedule.next_ms, Rotation::Automatic)?;
+        while schedule.next_ms <= now_ms {
+            schedule.next_ms += schedule.period_days * DAY_MS;
+        }
+        self.stored(key)?.schedule = Some(schedule);
+        Ok(true)
+    }
+}
+
+/// A time as KMS's answers have it: seconds, with a fraction.
+pub(super) fn seconds(ms: u64) -> Value {
+    match ms % 1_000 {
+        0 => (ms / 1_000).into(),
+        // Exact up to 2^53 ms.
+        _ => (ms as f64 / 1_000.0).into(),
+    }
+}
+
+fn foreign(here: &str, arn: &str) -> ApiError {
+    match arn.split(':').nth(3) {
+        Some(region) if region != here => not_found(format!("Invalid arn {region}")),
+        _ => not_found(format!("Key '{arn}' does not exist")),
     }
 }
 

@@ -1,21 +1,29 @@
 //! Development KMS: speaks AWS KMS's protocol on the loopback interface, so that the whole chain
 //! runs on a laptop and attackers can be played against it.
 //!
-//! It decides as KMS does as far as that is published: signatures (SigV4), key policies,
-//! attestation documents, encryption contexts. Keys live in memory, made anew at every start, and
-//! protect nothing: it must never be reachable from another machine, and it refuses to be.
+//! It decides as KMS does as far as that is published: signatures (SigV4), key policies, grants,
+//! attestation documents, encryption contexts, key states. Keys live in memory and, if asked, in a
+//! file; they protect nothing: it must never be reachable from another machine, and it refuses to
+//! be. One account, one or more regions: a request is for the region that its signature names.
 
+mod asymmetric;
 mod certificate;
 mod cms;
 mod error;
 mod events;
 mod faults;
+mod grants;
+mod imports;
 mod keys;
+mod material;
 mod operations;
+mod pages;
 mod recipient;
 mod server;
 mod service;
 mod sigv4;
+mod state;
+mod trail;
 mod wire;
 
 pub use certificate::CertificateError;
@@ -23,19 +31,24 @@ pub use events::{Event, Outcome};
 pub use faults::Fault;
 pub use operations::Operation;
 pub use sigv4::Identity;
+pub use state::StateError;
+pub use trail::TrailEvent;
 
 use crate::nsm::Clock;
-use certificate::Tls;
+use certificate::Certificate;
 use error::ApiError;
+use keys::Keys;
 use nitro_signer_shared::attestation::TrustAnchor;
 use service::Service;
+use state::StateFile;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-/// What a development KMS is started with. [`Options::new`] fills in all but the first four.
+/// What a development KMS is started with. [`Options::new`] fills in all but four.
 pub struct Options {
     /// The region in ARNs, credential scopes and the server's name.
     pub region: String,
@@ -54,6 +67,12 @@ pub struct Options {
     pub certificate_names: Vec<String>,
     /// What the server takes for the time.
     pub clock: Clock,
+    /// Further regions of the account, for replicas; a request's signature says which is meant.
+    pub more_regions: Vec<String>,
+    /// Where keys and certificate are kept over the end of this process, if anywhere.
+    pub state: Option<PathBuf>,
+    /// A file that gets every event of [`DevelopmentKms::trail`], a line each.
+    pub trail: Option<PathBuf>,
 }
 
 impl Options {
@@ -75,6 +94,9 @@ impl Options {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             max_document_age_ms: 300_000,
             clock: Clock::system(),
+            more_regions: vec![],
+            state: None,
+            trail: None,
         }
     }
 }
@@ -94,6 +116,12 @@ pub enum StartError {
     /// The address could not be listened on.
     #[error("cannot listen")]
     Listen(#[from] std::io::Error),
+    /// The kept keys cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The file for the event log cannot be opened.
+    #[error("cannot open the event log's file")]
+    Trail(#[source] std::io::Error),
 }
 
 /// A setup call that was refused: AWS's name for it, and the text.
@@ -132,14 +160,15 @@ impl DevelopmentKms {
         if options.account.len() != 12 || !options.account.bytes().all(|b| b.is_ascii_digit()) {
             return Err(StartError::Account);
         }
-        let tls = Tls::generate(options.certificate_names.clone())?;
+        let (certificate, keys) = kept_or_new(&options)?;
+        let (acceptor, ca_pem) =
+            (TlsAcceptor::from(certificate.tls()?), certificate.ca_pem.clone());
         let listener = TcpListener::bind(options.listen).await?;
         let addr = listener.local_addr()?;
         let host = host(&options.region);
-        let service = Arc::new(Service::new(options));
-        let acceptor = TlsAcceptor::from(tls.config);
+        let service = Arc::new(Service::new(options, certificate, keys)?);
         let serving = tokio::spawn(server::serve(listener, acceptor, service.clone()));
-        Ok(Self { addr, ca_pem: tls.ca_pem, host, service, serving })
+        Ok(Self { addr, ca_pem, host, service, serving })
     }
 
     /// Where it listens.
@@ -160,7 +189,8 @@ impl DevelopmentKms {
         &self.host
     }
 
-    /// The root that signed its certificate, in PEM. It is another one at every start.
+    /// The root that signed its certificate, in PEM. It is another one at every start, unless a
+    /// state's file kept it.
     #[must_use]
     pub fn ca_pem(&self) -> &str {
         &self.ca_pem
@@ -188,6 +218,12 @@ impl DevelopmentKms {
         self.service.events()
     }
 
+    /// The calls with a valid signature so far, oldest first, as CloudTrail shows them.
+    #[must_use]
+    pub fn trail(&self) -> Vec<TrailEvent> {
+        self.service.trail()
+    }
+
     /// Has a fault strike one call of this operation, after `skip` further ones went through.
     pub fn inject(&self, on: Operation, skip: usize, fault: Fault) {
         self.service.inject(on, skip, fault);
@@ -198,6 +234,19 @@ impl Drop for DevelopmentKms {
     fn drop(&mut self) {
         self.serving.abort();
     }
+}
+
+/// The certificate and the keys of the state's file; a certificate that is new where there is none
+/// or none that serves.
+fn kept_or_new(options: &Options) -> Result<(Certificate, Option<Keys>), StartError> {
+    let names = &options.certificate_names;
+    let kept = options.state.as_deref().map(StateFile::load).transpose()?.flatten();
+    let (certificate, keys) = kept.map(|kept| (kept.certificate, kept.keys)).unzip();
+    let certificate = match certificate.filter(|certificate| certificate.serves(names)) {
+        Some(certificate) => certificate,
+        None => Certificate::generate(names.clone())?,
+    };
+    Ok((certificate, keys))
 }
 
 fn host(region: &str) -> String {

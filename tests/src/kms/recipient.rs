@@ -55,6 +55,11 @@ impl Attested {
         Ok(Self { document, recipient })
     }
 
+    /// The document, which is authentic.
+    pub(super) const fn document(&self) -> &AuthenticDocument {
+        &self.document
+    }
+
     /// The condition keys of the call (KMS developer guide, conditions-nitro-enclaves).
     pub(super) fn describe(&self, context: &mut Context) {
         const PREFIX: &str = "kms:RecipientAttestation:";

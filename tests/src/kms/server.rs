@@ -1,7 +1,7 @@
 //! HTTPS around the service: connections, limits and the shape of answers.
 
 use super::error::ApiError;
-use super::service::{Reply, Service};
+use super::service::{self, Reply, Service};
 use aws_lc_rs::rand;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
@@ -9,6 +9,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -30,25 +31,25 @@ pub(super) async fn serve(listener: TcpListener, tls: TlsAcceptor, service: Arc<
     let mut connections = JoinSet::new();
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return };
-        let Ok((stream, _)) = listener.accept().await else {
+        let Ok((stream, peer)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
         while connections.try_join_next().is_some() {}
         let (tls, service) = (tls.clone(), service.clone());
         connections.spawn(async move {
-            connection(stream, tls, service).await;
+            connection(stream, peer, tls, service).await;
             drop(place);
         });
     }
 }
 
-async fn connection(stream: TcpStream, tls: TlsAcceptor, service: Arc<Service>) {
+async fn connection(stream: TcpStream, peer: SocketAddr, tls: TlsAcceptor, service: Arc<Service>) {
     let Ok(Ok(stream)) = timeout(READ_TIMEOUT, tls.accept(stream)).await else {
         tracing::debug!("a connection without a TLS handshake");
         return;
     };
-    let answer = service_fn(|request| exchange(&service, request));
+    let answer = service_fn(|request| exchange(&service, peer, request));
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(READ_TIMEOUT)
@@ -62,8 +63,11 @@ async fn connection(stream: TcpStream, tls: TlsAcceptor, service: Arc<Service>) 
 /// An error closes the connection without an answer.
 async fn exchange(
     service: &Service,
+    peer: SocketAddr,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, io::Error> {
+    let id = request_id();
+    let response = |result| response(&id, result);
     let (head, body) = request.into_parts();
     if head.method != Method::POST || head.uri.path() != "/" || head.uri.query().is_some() {
         return response(Err(ApiError::unknown_operation()));
@@ -75,7 +79,10 @@ async fn exchange(
         }
         Ok(Err(_)) | Err(_) => return Err(io::ErrorKind::UnexpectedEof.into()),
     };
-    match service.handle(&head.headers, &body).await {
+    let source = peer.ip().to_string();
+    let incoming =
+        service::Incoming { headers: &head.headers, body: &body, source: &source, id: &id };
+    match service.handle(&incoming).await {
         Reply::Answer(answer) => response(Ok(answer)),
         Reply::Refusal(error) => response(Err(error)),
         Reply::Close => Err(io::ErrorKind::ConnectionAborted.into()),
@@ -83,6 +90,7 @@ async fn exchange(
 }
 
 fn response(
+    id: &str,
     result: Result<Option<serde_json::Value>, ApiError>,
 ) -> Result<Response<Full<Bytes>>, io::Error> {
     let (status, body) = match result {
@@ -90,12 +98,20 @@ fn response(
         Ok(Some(answer)) => (StatusCode::OK, Bytes::from(answer.to_string())),
         Err(error) => (error.status, Bytes::from(error.body().to_string())),
     };
-    let mut id = [0; 16];
-    rand::fill(&mut id).map_err(|_| io::ErrorKind::Other)?;
     Response::builder()
         .status(status)
         .header("content-type", "application/x-amz-json-1.1")
-        .header("x-amzn-requestid", hex::encode(id))
+        .header("x-amzn-requestid", id)
         .body(Full::new(body))
         .map_err(io::Error::other)
+}
+
+/// A random UUID, for a request or an event. Nothing depends on it.
+pub(super) fn request_id() -> String {
+    let mut id = [0; 16];
+    if rand::fill(&mut id).is_err() {
+        tracing::warn!("an id of zeros: the machine gave no randomness");
+    }
+    let hex = hex::encode(id);
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }

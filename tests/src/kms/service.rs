@@ -1,36 +1,56 @@
 //! One request from its headers to its answer: who asks, which operation, what comes of it.
 
-use super::Options;
+use super::certificate::Certificate;
 use super::cms::{Recipient, Writer};
 use super::error::ApiError;
 use super::events::{Event, Events, Outcome, Seen};
 use super::faults::{Fault, Faults, Forgery};
-use super::keys::{Found, Keys};
+use super::keys::{Keys, NewKey, Origin};
 use super::operations::{Call, Operation, read_policy};
 use super::recipient::{Attested, RecipientInfo};
-use super::sigv4::{self, Identity};
+use super::sigv4::{self, Identity, Signer};
+use super::state::{StateError, StateFile};
+use super::trail::{Notes, Record, Trail, TrailEvent};
+use super::{Options, StartError};
 use crate::nsm::Clock;
 use http::HeaderMap;
 use nitro_signer_shared::attestation::TrustAnchor;
 use serde_json::Value;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 use time::OffsetDateTime;
 
 const TARGET_PREFIX: &str = "TrentService.";
 const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
+/// Longer ones are cut in the event log.
+const MAX_USER_AGENT: usize = 1_024;
 
-/// The KMS of one account and region.
+/// The KMS of one account.
 pub(super) struct Service {
-    region: String,
+    /// The first is where keys are made without a call.
+    regions: Vec<String>,
     account: String,
     identities: Vec<Identity>,
     anchor: TrustAnchor,
     clock: Clock,
     max_document_age_ms: u64,
     keys: Mutex<Keys>,
+    state: Option<StateFile>,
     events: Mutex<Events>,
+    trail: Mutex<Trail>,
     faults: Mutex<Faults>,
     writer: Writer,
+}
+
+/// A request as it came in.
+pub(super) struct Incoming<'a> {
+    pub(super) headers: &'a HeaderMap,
+    pub(super) body: &'a [u8],
+    /// Whence.
+    pub(super) source: &'a str,
+    /// What the answer will be known by.
+    pub(super) id: &'a str,
 }
 
 /// What goes back to the client.
@@ -41,35 +61,67 @@ pub(super) enum Reply {
     Close,
 }
 
+impl Incoming<'_> {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The operation's name; empty if there is none.
+    fn name(&self) -> &str {
+        let target = self.header("x-amz-target");
+        target.and_then(|target| target.strip_prefix(TARGET_PREFIX)).unwrap_or_default()
+    }
+
+    fn user_agent(&self) -> String {
+        self.header("user-agent").unwrap_or_default().chars().take(MAX_USER_AGENT).collect()
+    }
+}
+
 impl Service {
-    pub(super) fn new(options: Options) -> Self {
-        Self {
-            keys: Mutex::new(Keys::new(&options.region, &options.account)),
-            region: options.region,
+    /// With the keys that were kept, if any were.
+    pub(super) fn new(
+        options: Options,
+        certificate: Certificate,
+        kept: Option<Keys>,
+    ) -> Result<Self, StartError> {
+        let regions: Vec<String> =
+            std::iter::once(options.region).chain(options.more_regions).collect();
+        let state = options.state.map(|path| StateFile::new(path, certificate));
+        let names = || regions.iter().map(String::as_str);
+        let mut keys = kept.unwrap_or_else(|| Keys::new(&options.account, names()));
+        if !keys.serve(&options.account, names()) {
+            return Err(StateError::Foreign("another account's").into());
+        }
+        if let Some(state) = &state {
+            state.save(&keys)?;
+        }
+        Ok(Self {
+            keys: Mutex::new(keys),
+            state,
+            regions,
             account: options.account,
             identities: options.identities,
             anchor: options.anchor,
             clock: options.clock,
             max_document_age_ms: options.max_document_age_ms,
             events: Mutex::default(),
+            trail: Mutex::new(Trail::open(options.trail.as_deref()).map_err(StartError::Trail)?),
             faults: Mutex::default(),
             writer: Writer::default(),
-        }
+        })
     }
 
     /// Carries out one request whose body was read whole.
-    pub(super) async fn handle(&self, headers: &HeaderMap, body: &[u8]) -> Reply {
-        let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok());
-        let name = target.and_then(|target| target.strip_prefix(TARGET_PREFIX)).unwrap_or_default();
+    pub(super) async fn handle(&self, request: &Incoming<'_>) -> Reply {
         let mut principal = None;
-        let reply = self.reply(headers, body, name, &mut principal).await;
+        let reply = self.reply(request, &mut principal).await;
         let outcome = match &reply {
             Reply::Answer(_) => Outcome::Answered,
             Reply::Refusal(error) => Outcome::Refused(error.name),
             Reply::Close => Outcome::Closed,
         };
-        let Seen { document_sha256, recipient_key_sha256 } = Seen::in_body(body);
-        let operation = name.to_owned();
+        let Seen { document_sha256, recipient_key_sha256 } = Seen::in_body(request.body);
+        let operation = request.name().to_owned();
         let event = Event { operation, principal, outcome, document_sha256, recipient_key_sha256 };
         tracing::debug!(operation = %event.operation, outcome = ?event.outcome, "KMS call");
         if let Ok(mut events) = self.events.lock() {
@@ -78,58 +130,87 @@ impl Service {
         reply
     }
 
-    async fn reply(
-        &self,
-        headers: &HeaderMap,
-        body: &[u8],
-        name: &str,
-        principal: &mut Option<String>,
-    ) -> Reply {
-        let operation = Operation::named(name);
-        let fault = operation.and_then(|operation| self.strike(operation));
+    async fn reply(&self, request: &Incoming<'_>, principal: &mut Option<String>) -> Reply {
+        let fault = Operation::named(request.name()).and_then(|operation| self.strike(operation));
+        let mut off_ms = 0;
         match &fault {
             Some(Fault::CloseConnection) => return Reply::Close,
             Some(Fault::InternalError) => return Reply::Refusal(ApiError::internal()),
             Some(Fault::Throttling) => return Reply::Refusal(ApiError::throttling()),
+            Some(Fault::Unavailable) => return Reply::Refusal(ApiError::unavailable()),
+            Some(Fault::ExpiredCredentials) => {
+                return Reply::Refusal(ApiError::expired_credentials());
+            }
             Some(Fault::Delay(delay)) => tokio::time::sleep(*delay).await,
-            Some(Fault::ForgePlaintext(_) | Fault::ForgeKeyId(_)) | None => {}
+            Some(Fault::StaleClock(ms)) => off_ms = *ms,
+            Some(Fault::ForgePlaintext(_) | Fault::ForgeKeyId(_) | Fault::LoseAnswer) | None => {}
         }
-        match self.carry_out(headers, body, operation, Forgery::of(fault.as_ref()), principal) {
-            Ok(answer) => Reply::Answer(answer),
-            Err(error) => Reply::Refusal(error),
+        let now_ms = self.clock.now_ms().saturating_add_signed(off_ms);
+        let answer = self.carry_out(request, now_ms, Forgery::of(fault.as_ref()), principal);
+        match (answer, fault) {
+            (_, Some(Fault::LoseAnswer)) => Reply::Close,
+            (Ok(answer), _) => Reply::Answer(answer),
+            (Err(error), _) => Reply::Refusal(error),
         }
     }
 
     fn carry_out(
         &self,
-        headers: &HeaderMap,
-        body: &[u8],
-        operation: Option<Operation>,
+        request: &Incoming<'_>,
+        now_ms: u64,
         forgery: Forgery,
         principal: &mut Option<String>,
     ) -> Result<Option<Value>, ApiError> {
-        let now_ms = self.clock.now_ms();
-        let caller = self.authenticate(headers, body, now_ms)?;
+        let Signer { identity: caller, region } = self.authenticate(request, now_ms)?;
         *principal = Some(caller.principal.name().to_owned());
-        let content_type = headers.get("content-type").and_then(|value| value.to_str().ok());
-        if content_type != Some(CONTENT_TYPE) {
-            return Err(ApiError::unknown_operation());
-        }
-        let operation = operation.ok_or_else(ApiError::unknown_operation)?;
-        operation.run(&Call { service: self, caller, now_ms, forgery }, body)
+        self.settle(now_ms)?;
+        let notes = RefCell::default();
+        let call = Call { service: self, caller, region, now_ms, forgery, notes };
+        let operation = Operation::named(request.name());
+        let answer = match operation {
+            Some(operation) if request.header("content-type") == Some(CONTENT_TYPE) => {
+                operation.run(&call, request.body)
+            }
+            _ => Err(ApiError::unknown_operation()),
+        };
+        self.record(request, &call, operation, &answer);
+        answer
     }
 
-    fn authenticate(
+    fn record(
         &self,
-        headers: &HeaderMap,
-        body: &[u8],
-        now_ms: u64,
-    ) -> Result<&Identity, ApiError> {
+        request: &Incoming<'_>,
+        call: &Call<'_>,
+        operation: Option<Operation>,
+        answer: &Result<Option<Value>, ApiError>,
+    ) {
+        let notes: &Notes = &call.notes.borrow();
+        let record = Record {
+            caller: call.caller,
+            region: call.region,
+            account: &self.account,
+            operation,
+            name: request.name(),
+            at_ms: call.now_ms,
+            request_id: request.id,
+            source: request.source,
+            user_agent: &request.user_agent(),
+            body: request.body,
+            answer: answer.as_ref().map(Option::as_ref),
+            notes,
+        };
+        if let Ok(mut trail) = self.trail.lock() {
+            trail.add(&record);
+        }
+    }
+
+    fn authenticate(&self, request: &Incoming<'_>, now_ms: u64) -> Result<Signer<'_>, ApiError> {
         let now = i64::try_from(now_ms / 1_000)
             .ok()
             .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())
             .ok_or_else(ApiError::internal)?;
-        sigv4::authenticate(headers, body, &self.region, &self.identities, now)
+        let Incoming { headers, body, .. } = request;
+        sigv4::authenticate(headers, body, &self.regions, &self.identities, now)
     }
 
     pub(super) fn account(&self) -> &str {
@@ -149,8 +230,28 @@ impl Service {
         self.keys.lock().map_err(|_| ApiError::internal())
     }
 
-    pub(super) fn find(&self, name: &str) -> Result<Found, ApiError> {
-        self.keys()?.find(name)
+    /// Changes the keys, and keeps the change before it is answered.
+    pub(super) fn change<T>(
+        &self,
+        change: impl FnOnce(&mut Keys) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
+        let mut keys = self.keys()?;
+        let changed = change(&mut keys)?;
+        self.save(&keys)?;
+        Ok(changed)
+    }
+
+    fn settle(&self, now_ms: u64) -> Result<(), ApiError> {
+        let mut keys = self.keys()?;
+        if keys.settle(now_ms)? { self.save(&keys) } else { Ok(()) }
+    }
+
+    fn save(&self, keys: &Keys) -> Result<(), ApiError> {
+        let Some(state) = &self.state else { return Ok(()) };
+        state.save(keys).map_err(|error| {
+            tracing::error!(%error, "the keys were not kept");
+            ApiError::internal()
+        })
     }
 
     pub(super) fn attest(&self, info: &RecipientInfo, now_ms: u64) -> Result<Attested, ApiError> {
@@ -161,24 +262,41 @@ impl Service {
         self.writer.seal(plaintext, to).map_err(|_| ApiError::internal())
     }
 
+    fn region(&self) -> &str {
+        self.regions.first().map(String::as_str).unwrap_or_default()
+    }
+
     /// Makes a key as the account's owner would, without a call.
     pub(super) fn create_key(&self, policy: &str) -> Result<String, ApiError> {
-        let created = self.clock.now_ms() / 1_000;
-        let mut keys = self.keys()?;
-        let key = keys.create(String::new(), policy.to_owned(), read_policy(policy)?, created)?;
-        Ok(key.arn.clone())
+        read_policy(policy)?;
+        let new = NewKey {
+            description: String::new(),
+            policy: policy.to_owned(),
+            origin: Origin::Kms,
+            curve: None,
+            multi_region: false,
+            tags: BTreeMap::new(),
+        };
+        let now_ms = self.clock.now_ms();
+        self.change(|keys| Ok(keys.create(self.region(), new, now_ms)?.arn.clone()))
     }
 
     /// Replaces a key's policy as the account's owner would, without a call.
     pub(super) fn put_key_policy(&self, key: &str, policy: &str) -> Result<(), ApiError> {
-        let parsed = read_policy(policy)?;
-        let mut keys = self.keys()?;
-        let key = keys.find(key)?.key;
-        keys.put_policy(&key, policy.to_owned(), parsed)
+        read_policy(policy)?;
+        self.change(|keys| {
+            let key = keys.find(self.region(), key)?.key;
+            keys.stored(&key)?.policy = policy.to_owned();
+            Ok(())
+        })
     }
 
     pub(super) fn events(&self) -> Vec<Event> {
         self.events.lock().map(|events| events.all()).unwrap_or_default()
+    }
+
+    pub(super) fn trail(&self) -> Vec<TrailEvent> {
+        self.trail.lock().map(|trail| trail.all()).unwrap_or_default()
     }
 
     pub(super) fn inject(&self, on: Operation, skip: usize, fault: Fault) {

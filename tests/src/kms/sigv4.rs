@@ -32,14 +32,20 @@ pub struct Identity {
     pub iam_allows_all: bool,
 }
 
-/// Finds out who signed the request.
+/// Who signed a request, and for which region.
+pub(super) struct Signer<'a> {
+    pub(super) identity: &'a Identity,
+    pub(super) region: &'a str,
+}
+
+/// Finds out who signed the request, and for which of these regions.
 pub(super) fn authenticate<'a>(
     headers: &HeaderMap,
     body: &[u8],
-    region: &str,
+    regions: &'a [String],
     identities: &'a [Identity],
     now: OffsetDateTime,
-) -> Result<&'a Identity, ApiError> {
+) -> Result<Signer<'a>, ApiError> {
     let authorization = Authorization::read(headers)?;
     let date = RequestDate::read(headers)?;
     check_signed_headers(&authorization, headers)?;
@@ -49,7 +55,7 @@ pub(super) fn authenticate<'a>(
         .find(|identity| identity.access_key_id == authorization.access_key_id)
         .ok_or_else(unrecognized)?;
     check_token(headers, identity)?;
-    check_scope(&authorization, region, &date)?;
+    let region = check_scope(&authorization, regions, &date)?;
     check_age(date.at, now)?;
     let canonical = canonical_request(&authorization, headers, body)?;
     let to_sign = format!(
@@ -66,7 +72,7 @@ pub(super) fn authenticate<'a>(
              details.",
         )
     })?;
-    Ok(identity)
+    Ok(Signer { identity, region })
 }
 
 /// The Authorization header, taken apart.
@@ -208,14 +214,15 @@ fn check_token(headers: &HeaderMap, identity: &Identity) -> Result<(), ApiError>
     if agrees { Ok(()) } else { Err(unrecognized()) }
 }
 
-fn check_scope(
+fn check_scope<'a>(
     authorization: &Authorization<'_>,
-    region: &str,
+    regions: &'a [String],
     date: &RequestDate,
-) -> Result<(), ApiError> {
-    if authorization.region != region {
-        return Err(invalid("Credential should be scoped to a valid region. "));
-    }
+) -> Result<&'a str, ApiError> {
+    let region = regions
+        .iter()
+        .find(|region| *region == authorization.region)
+        .ok_or_else(|| invalid("Credential should be scoped to a valid region. "))?;
     if authorization.service != SERVICE {
         return Err(invalid("Credential should be scoped to correct service: 'kms'. "));
     }
@@ -228,7 +235,7 @@ fn check_scope(
             authorization.day
         )));
     }
-    Ok(())
+    Ok(region)
 }
 
 fn check_age(at: OffsetDateTime, now: OffsetDateTime) -> Result<(), ApiError> {

@@ -5,8 +5,10 @@
 //! closed; then the manifest that names it; then the key policy that names image and manifest.
 
 mod enclosure;
+mod kms;
 
 pub use enclosure::{Change, EnclaveMachine, Enclosure, MEMORY_MIB, Workshop, cache};
+pub use kms::{KmsFile, run_kms};
 
 use crate::deployment::{self, ACCOUNT, ADMINISTRATOR_ROLE, APPLIANCE_ROLE, ClientKey, REGION};
 use crate::enclave;

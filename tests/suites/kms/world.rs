@@ -83,6 +83,7 @@ impl RecipientKey {
     }
 }
 
+/// A member that is base64.
 pub(crate) fn bytes(answer: &Value, member: &str) -> Vec<u8> {
     let text = answer[member].as_str().expect("a string");
     STANDARD.decode(text).expect("base64")
@@ -113,6 +114,11 @@ pub(crate) const ENCLAVE: Caller = Caller {
     token: Some(TOKEN),
     ..ADMINISTRATOR
 };
+
+/// A user of the account to whom IAM allows nothing.
+pub(crate) const USER: Caller =
+    Caller { access_key: "AKIDUSER", secret: "user's secret", ..ADMINISTRATOR };
+pub(crate) const USER_ARN: &str = "arn:aws:iam::111122223333:user/user";
 
 impl Caller {
     /// A request as a correct client sends it.
@@ -175,6 +181,11 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn start() -> Self {
+        Self::start_as(|_| {}).await
+    }
+
+    /// The same with other options.
+    pub(crate) async fn start_as(change: impl FnOnce(&mut Options)) -> Self {
         let root = DevelopmentRoot::generate();
         let clock = Clock::fixed(NOW_MS);
         let identity = |caller: &Caller, principal: &str, iam_allows_all| Identity {
@@ -187,9 +198,11 @@ impl World {
         let identities = vec![
             identity(&ADMINISTRATOR, "arn:aws:iam::111122223333:user/administrator", true),
             identity(&ENCLAVE, APPLIANCE, false),
+            identity(&USER, USER_ARN, false),
         ];
         let mut options = Options::new(REGION, ACCOUNT, identities, root.anchor());
         options.clock = clock.clone();
+        change(&mut options);
         let kms = DevelopmentKms::start(options).await.expect("starts");
         Self { kms, root, clock }
     }
@@ -250,6 +263,34 @@ impl World {
         body: &Value,
     ) -> (String, String) {
         refusal(self.call(caller, operation, body).await)
+    }
+}
+
+impl World {
+    /// A key that the administrator makes; its metadata.
+    pub(crate) async fn create(&self, input: Value) -> Value {
+        self.answer(&ADMINISTRATOR, "CreateKey", &input).await["KeyMetadata"].clone()
+    }
+
+    /// Refused with this name, to the administrator; the text.
+    pub(crate) async fn refused(&self, operation: &str, body: &Value, name: &str) -> String {
+        let (found, text) = self.refusal(&ADMINISTRATOR, operation, body).await;
+        assert_eq!(found, name, "{operation}: {text}");
+        text
+    }
+
+    pub(crate) async fn administrate(&self, operation: &str, body: &Value) -> Value {
+        self.answer(&ADMINISTRATOR, operation, body).await
+    }
+
+    /// Sets the clock forward; the callers' follow by `at`.
+    pub(crate) fn wait_days(&self, days: i64) {
+        self.clock.shift(days * 86_400_000);
+    }
+
+    /// The administrator, by the clock as it stands.
+    pub(crate) fn administrator(&self) -> Caller {
+        Caller { at_ms: self.clock.now_ms(), ..ADMINISTRATOR }
     }
 }
 
