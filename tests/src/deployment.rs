@@ -70,6 +70,13 @@ impl ClientKey {
         format!("0x{}", hex::encode(self.0.to_bytes()))
     }
 
+    /// The key that [`Self::to_hex`] wrote; `None` if the text is no key.
+    #[must_use]
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let bytes = hex::decode(text.strip_prefix("0x")?).ok()?;
+        SigningKey::from_slice(&bytes).ok().map(Self)
+    }
+
     /// A proof for this intent.
     #[must_use]
     pub fn prove(

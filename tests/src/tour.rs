@@ -16,7 +16,7 @@ const CHAIN: u64 = 31337;
 /// The stack's file while it is not complete.
 const TOUR_FILE: &str = "tour.json";
 
-/// Walks through the stack, which must be fresh.
+/// Walks through the stack: from the making of its vault, or from the one that it kept.
 ///
 /// # Errors
 /// The first step that did not do what it should.
@@ -38,11 +38,17 @@ impl Tour<'_> {
         );
         println!("     manifest {}", self.stack.manifest_hash);
 
-        let vault = self.cli(&["vault", "create"], None)?;
-        self.say(&format!(
-            "The enclave verified the proof of the operator, who had the vault made: {}",
-            text(&vault, "vault")
-        ));
+        if self.stack.dir.join("store/vault").exists() {
+            let held = self.cli(&["key", "list"], None)?;
+            let held = held["keys"].as_array().map_or(0, Vec::len);
+            self.say(&format!("The vault of before was opened, with its keys: {held}"));
+        } else {
+            let vault = self.cli(&["vault", "create"], None)?;
+            self.say(&format!(
+                "The enclave verified the proof of the operator, who had the vault made: {}",
+                text(&vault, "vault")
+            ));
+        }
         println!(
             "     KMS released its secret to this image and manifest only: {}",
             self.stack.file.kms_key_arn

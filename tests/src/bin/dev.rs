@@ -18,6 +18,7 @@ use std::process::ExitCode;
 /// Examples:
 ///   dev --once
 ///   dev --dir /tmp/stack
+///   dev --keep
 ///   dev --vm
 ///   dev kms --dir /tmp/kms
 ///   dev cli --stack target/dev/stack.json key list
@@ -33,7 +34,10 @@ struct Arguments {
     /// fetches QEMU and builds the kernel.
     #[arg(long)]
     vm: bool,
-    /// Where to put what the stack makes; a stack's folder is emptied first.
+    /// Go on with the vault, keys and KMS that an earlier stack left in the folder.
+    #[arg(long)]
+    keep: bool,
+    /// Where to put what the stack makes; a stack's folder is emptied first, unless kept.
     #[arg(long, default_value = "target/dev")]
     dir: PathBuf,
 }
@@ -118,7 +122,12 @@ async fn demonstrate(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         true => Enclosure::Machine(Workshop::open(&program)?),
         false => Enclosure::Process,
     };
-    let stack = Stack::start_as(&arguments.dir, &program, Plan::new(enclosure)).await?;
+    let stack = Stack::start_as(
+        &arguments.dir,
+        &program,
+        Plan { keep: arguments.keep, ..Plan::new(enclosure) },
+    )
+    .await?;
     tour::walk(&stack).await?;
     if arguments.once {
         return Ok(());

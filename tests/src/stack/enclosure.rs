@@ -174,6 +174,10 @@ impl EnclaveMachine {
     pub fn power_on(&mut self) -> Outcome<Duration> {
         self.power_off();
         self.boots += 1;
+        // A folder that was kept has those of an earlier stack.
+        while self.dir.join(format!("boot-{}", self.boots)).exists() {
+            self.boots += 1;
+        }
         let dir = self.dir.join(format!("boot-{}", self.boots));
         fs::create_dir(&dir)?;
         let module = Arc::new(MockNsm::new(&self.root, self.image.pcrs(), Options::default()));

@@ -68,7 +68,7 @@ pub async fn run_kms(dir: &Path) -> Outcome<()> {
 }
 
 /// The root of attestation documents that it believes: the one in its folder, or a new one.
-fn attestation_root(dir: &Path) -> Outcome<DevelopmentRoot> {
+pub(super) fn attestation_root(dir: &Path) -> Outcome<DevelopmentRoot> {
     let (certificate, key) = (dir.join("nsm-root.pem"), dir.join("nsm-root.key"));
     if certificate.exists() {
         return Ok(DevelopmentRoot::load(&certificate, &key)?);

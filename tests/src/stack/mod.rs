@@ -97,6 +97,8 @@ pub struct Plan<'a> {
     pub relay: Option<SocketAddr>,
     /// Whether a machine's image brings the manifest.
     pub built_in: bool,
+    /// Whether to go on with the vault, keys and KMS that an earlier stack left in the folder.
+    pub keep: bool,
 }
 
 impl Plan<'_> {
@@ -104,7 +106,7 @@ impl Plan<'_> {
     #[must_use]
     pub fn new(enclosure: Enclosure) -> Self {
         let (manifest, given) = (Box::new(|_: &mut _| {}), Box::new(|_: &mut _| {}));
-        Self { enclosure, manifest, given, relay: None, built_in: false }
+        Self { enclosure, manifest, given, relay: None, built_in: false, keep: false }
     }
 }
 
@@ -135,24 +137,31 @@ impl Stack {
     /// # Errors
     /// If a part does not start.
     pub async fn start_as(dir: &Path, program: &Path, plan: Plan<'_>) -> Outcome<Self> {
-        let dir = fresh_folder(dir)?;
-        let root = DevelopmentRoot::generate();
-        root.save(&dir.join("nsm-root.pem"), &dir.join("nsm-root.key"))?;
+        let dir = if plan.keep { kept_folder(dir)? } else { fresh_folder(dir)? };
+        let root = kms::attestation_root(&dir)?;
 
         let (administrator, appliance) = (AccessKey::new("ADMIN"), AccessKey::new("APPLIANCE"));
         let identities = vec![
             administrator.identity(ADMINISTRATOR_ROLE, true),
             appliance.identity(APPLIANCE_ROLE, false),
         ];
-        let kms = KmsOptions::new(REGION, ACCOUNT, identities, root.anchor());
-        let kms = DevelopmentKms::start(kms).await?;
+        let mut options = KmsOptions::new(REGION, ACCOUNT, identities, root.anchor());
+        options.state = Some(dir.join("kms-state.json"));
+        let kms = DevelopmentKms::start(options).await?;
         fs::write(dir.join("kms-ca.pem"), kms.ca_pem())?;
-        let arn: KeyArn = kms.create_key(&deployment::closed_key_policy())?.parse()?;
 
-        let operator = ClientKey::generate();
-        let mut manifest = deployment::manifest(&arn, &operator);
-        (plan.manifest)(&mut manifest);
-        let mut bytes = manifest.to_bytes()?;
+        let operator = operator(&dir)?;
+        let (manifest, mut bytes) = match fs::read(dir.join("manifest.cbor")) {
+            Ok(kept) => (Manifest::parse(&kept)?, kept),
+            Err(_) => {
+                let arn: KeyArn = kms.create_key(&deployment::closed_key_policy())?.parse()?;
+                let mut manifest = deployment::manifest(&arn, &operator);
+                (plan.manifest)(&mut manifest);
+                let bytes = manifest.to_bytes()?;
+                (manifest, bytes)
+            }
+        };
+        let arn = manifest.wrapping_key().clone();
         let manifest_hash = ManifestHash::of(&bytes);
         let built_in = plan.built_in.then_some(bytes.as_slice());
 
@@ -172,7 +181,6 @@ impl Stack {
         (plan.given)(&mut bytes);
         fs::write(dir.join("manifest.cbor"), &bytes)?;
 
-        write_secret(&dir.join("operator.key"), &operator.to_hex())?;
         write_secret(&dir.join("credentials.toml"), &appliance.credentials_file())?;
         certificates(&dir, deployment::CERTIFICATE_NAME)?;
         let [https, ops] = [free_address()?, free_address()?];
@@ -203,7 +211,8 @@ impl Stack {
         stack.power_on().await?;
         stack.start_parent().await?;
         let ops = stack.ops()?;
-        let configured = || probe(ops).is_ok_and(|answer| answer.contains("no_vault"));
+        let configured =
+            || probe(ops).is_ok_and(|a| a.contains("no_vault") || a.starts_with("HTTP/1.1 200"));
         stack.wait("the enclave to measure its manifest", configured).await?;
         Ok(stack)
     }
@@ -360,6 +369,32 @@ fn measurements(program: &Path) -> Outcome<[[u8; 48]; 3]> {
 
 pub(crate) fn measurements_json(pcrs: &[[u8; 48]; 3]) -> Outcome<String> {
     Ok(MeasurementSet::new(pcrs[0], pcrs[1], pcrs[2])?.to_json())
+}
+
+/// The folder of an earlier stack without what only held while that one ran; or a fresh one.
+fn kept_folder(dir: &Path) -> Outcome<PathBuf> {
+    if !fs::read(dir.join(MARKER)).is_ok_and(|found| found == MARKER_TEXT) {
+        return fresh_folder(dir);
+    }
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        let is_socket = path.extension().is_some_and(|end| end == "sock");
+        if is_socket || path.ends_with("stack.json") {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(fs::canonicalize(dir)?)
+}
+
+/// The operator's key: the one in the folder, or a new one.
+fn operator(dir: &Path) -> Outcome<ClientKey> {
+    let path = dir.join("operator.key");
+    if let Ok(kept) = fs::read_to_string(&path) {
+        return ClientKey::from_hex(kept.trim()).ok_or_else(|| "operator.key is no key".into());
+    }
+    let key = ClientKey::generate();
+    write_secret(&path, &key.to_hex())?;
+    Ok(key)
 }
 
 fn fresh_folder(dir: &Path) -> Outcome<PathBuf> {
