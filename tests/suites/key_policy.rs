@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use nitro_signer_shared::attestation::{ImageMeasurements, MeasurementSet, MeasurementsFile};
+use nitro_signer_tests::key_policy_cases::{documented, name};
 use nitro_signer_tests::key_policy_holes::{
     ADMINISTRATOR, DEVELOPER, Deciding, HOLES, Hole, Pair, ROLE, sound,
 };
@@ -314,4 +315,14 @@ fn revoked_images_are_no_sets() {
         opened["counterexample"]["context"]["kms:recipientattestation:pcr0"],
         json!([digits(1)])
     );
+}
+
+/// The judge of `tests/peers/iam` reads the same file.
+#[test]
+fn the_documentations_cases_are_decided_as_it_says() {
+    let cases = documented(include_str!("../peers/iam/documented.json"));
+    assert!(cases.len() > 60, "{}", cases.len());
+    for case in cases {
+        assert_eq!(Some(name(&case.decide())), case.expected.as_deref(), "{}", case.says);
+    }
 }
