@@ -6,10 +6,14 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use nitro_signer_shared::attestation::{ImageMeasurements, MeasurementSet, MeasurementsFile};
+use nitro_signer_shared::key_policy::Principal;
+use nitro_signer_shared::secret::SecretString;
 use nitro_signer_tests::key_policy_cases::{documented, name};
 use nitro_signer_tests::key_policy_holes::{
     ADMINISTRATOR, DEVELOPER, Deciding, HOLES, Hole, Pair, ROLE, sound,
 };
+use nitro_signer_tests::kms::{DevelopmentKms, Identity, Options};
+use nitro_signer_tests::nsm::DevelopmentRoot;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
@@ -61,9 +65,14 @@ fn folder(deciding: &Deciding) -> TempDir {
 }
 
 fn run(folder: &Path, arguments: &[String]) -> Said {
+    run_with(folder, arguments, &[])
+}
+
+fn run_with(folder: &Path, arguments: &[String], environment: &[(&str, String)]) -> Said {
     let mut command = Command::new(PROGRAM);
     command.args(["cli", "key-policy", "lint"]).args(arguments);
-    command.current_dir(folder).env_remove("NITRO_SIGNER_STACK");
+    command.current_dir(folder).env_remove("NITRO_SIGNER_STACK").env_remove("AWS_SESSION_TOKEN");
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
     let output = command.output().expect("the command line starts");
     let exit = output.status.code().expect("ends by itself");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -315,6 +324,69 @@ fn revoked_images_are_no_sets() {
         opened["counterexample"]["context"]["kms:recipientattestation:pcr0"],
         json!([digits(1)])
     );
+}
+
+/// A development KMS whose auditor may read, and a key of this policy.
+async fn kms(policy: &Value) -> (DevelopmentKms, String) {
+    let identities = vec![Identity {
+        access_key_id: "AKIDAUDITOR".to_owned(),
+        secret_access_key: SecretString::new("the auditor's secret".to_owned()),
+        session_token: None,
+        principal: Principal::parse(AUDITOR).unwrap(),
+        iam_allows_all: false,
+    }];
+    let anchor = DevelopmentRoot::generate().anchor();
+    let options = Options::new("eu-central-1", "111122223333", identities, anchor);
+    let kms = DevelopmentKms::start(options).await.unwrap();
+    let key = kms.create_key(&policy.to_string()).unwrap();
+    (kms, key)
+}
+
+const AUDITOR: &str = "arn:aws:iam::111122223333:user/auditor";
+
+/// Lints the key of this policy as the development KMS has it, with the auditor's secret.
+async fn lint_live(policy: &Value, secret: &str, ca_of_kms: bool) -> Said {
+    let (kms, key) = kms(policy).await;
+    let folder = folder(&Deciding::by(json!(null)));
+    let ca = if ca_of_kms { kms.ca_pem().to_owned() } else { DevelopmentRoot::generate().pem() };
+    std::fs::write(folder.path().join("ca.pem"), ca).unwrap();
+    let mut all = arguments(&Deciding::by(json!(null)));
+    all.drain(..2);
+    let more = ["--live", &key, "--endpoint-url", &kms.url(), "--ca", "ca.pem", "--json"];
+    all.extend(more.map(String::from));
+    let environment = [
+        ("AWS_ACCESS_KEY_ID", "AKIDAUDITOR".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", secret.to_owned()),
+    ];
+    tokio::task::spawn_blocking(move || run_with(folder.path(), &all, &environment)).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_live_key_is_read_with_the_callers_credentials() {
+    let mut policy = sound(&sets());
+    let audit = json!({
+        "Sid": "Audit", "Effect": "Allow", "Principal": { "AWS": AUDITOR }, "Resource": "*",
+        "Action": ["kms:DescribeKey", "kms:GetKeyPolicy", "kms:ListGrants"],
+    });
+    policy["Statement"].as_array_mut().unwrap().insert(1, audit);
+    let secret = "the auditor's secret";
+    let said = lint_live(&policy, secret, true).await;
+    assert_eq!(said.exit, 0, "{}", said.text);
+    assert!(said.report["key"].as_str().unwrap().starts_with("arn:aws:kms:eu-central-1:"));
+    // The grants were read, so nothing is assumed of them.
+    assert!(!said.report["assumptions"].to_string().contains("grants"), "{}", said.text);
+    let open =
+        json!({ "Effect": "Allow", "Principal": "*", "Action": "kms:Decrypt", "Resource": "*" });
+    let mut opened = policy.clone();
+    opened["Statement"].as_array_mut().unwrap().push(open);
+    let said = lint_live(&opened, secret, true).await;
+    assert!(said.exit == 1 && said.finding("opened").is_some(), "{}", said.text);
+    let refused = lint_live(&policy, "another secret", true).await;
+    assert_eq!(refused.exit, 2, "{}", refused.text);
+    let message = refused.report["error"]["message"].as_str().unwrap();
+    assert!(message.starts_with("KMS refuses DescribeKey"), "{message}");
+    let stranger = lint_live(&policy, secret, false).await;
+    assert_eq!(stranger.exit, 7, "{}", stranger.text);
 }
 
 /// The judge of `tests/peers/iam` reads the same file.

@@ -1,6 +1,7 @@
 //! `key-policy lint`: whether a KMS key is closed to everybody but listed measurement sets.
 
 mod lint;
+mod live;
 mod report;
 mod sets;
 
@@ -13,9 +14,9 @@ pub(super) enum KeyPolicy {
 }
 
 impl KeyPolicy {
-    pub(super) fn run(self, json: bool) -> Result<Report, Failure> {
+    pub(super) async fn run(self, json: bool) -> Result<Report, Failure> {
         match self {
-            Self::Lint(lint) => lint.run(json),
+            Self::Lint(lint) => lint.run(json).await,
         }
     }
 }
