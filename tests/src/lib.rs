@@ -4,6 +4,8 @@ pub mod appliance;
 pub mod client;
 pub mod deployment;
 pub mod enclave;
+pub mod key_policy_cases;
+pub mod key_policy_holes;
 pub mod kms;
 pub mod nsm;
 pub mod process;

@@ -116,7 +116,7 @@ impl Arguments {
                 Command::Attestation(attestation) => attestation.run(&stack, json).await,
                 Command::Manifest(manifest) => manifest.run(),
                 Command::Policy(policy) => policy.run(),
-                Command::KeyPolicy(key_policy) => key_policy.run(json),
+                Command::KeyPolicy(key_policy) => key_policy.run(json).await,
                 Command::Enclave(enclave) => return enclave.run(json).await,
                 Command::Doctor(doctor) => doctor.run(&stack).await,
             };

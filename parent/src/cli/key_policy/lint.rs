@@ -1,5 +1,6 @@
 //! `key-policy lint`: reads the documents that decide about a key, and says whether they are proved.
 
+use super::live::{self, Endpoint, Shown};
 use super::report;
 use super::sets::{GivenSets, Sets};
 use crate::cli::output::{Failure, Format, Report, read_input};
@@ -24,7 +25,8 @@ Examples:
   nitro-signer key-policy lint --key-policy policy.json --role ROLE \\
     --set measurements.json#0.1.0,old.cbor --set measurements.json#0.2.0,new.cbor \\
     --grants grants.json --scp scp.json --iam-policy ROLE=role-policy.json
-  From AWS, by hand
+  As AWS has it now, by three calls that only read; or by hand
+  nitro-signer key-policy lint --live KEY-ARN --role ROLE --set measurements.json,manifest.cbor
   aws kms get-key-policy --key-id KEY --policy-name default --query Policy --output text > policy.json
   aws kms list-grants --key-id KEY > grants.json
 
@@ -34,12 +36,18 @@ a management account; show none for a key there. Several --scp are one level's: 
 allow, and none may deny.
 
 Exit codes: 0 proved; 1 not proved: a hole, a statement that is not what it seems, or too complex;
-2 usage, or a document that cannot be read or is not understood in every part.")]
+2 usage, or a document that cannot be read or is not understood in every part; 7 AWS cannot be reached.")]
 pub(in crate::cli) struct Lint {
     /// The key policy, as `aws kms get-key-policy --output text` or `key-policy render` writes it;
     /// - is standard input.
-    #[arg(long, value_name = "FILE")]
-    key_policy: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "live")]
+    key_policy: Option<PathBuf>,
+    /// The key, whose policy, grants and description AWS is asked for, with the credentials of the
+    /// environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN.
+    #[arg(long, value_name = "KEY-ARN", conflicts_with_all = ["key_policy", "grants", "key_arn"])]
+    live: Option<KeyArn>,
+    #[command(flatten)]
+    endpoint: Endpoint,
     /// The role that the appliance runs under; several are possible.
     #[arg(long = "role", value_name = "ARN", required = true, value_parser = role)]
     roles: Vec<String>,
@@ -60,7 +68,7 @@ pub(in crate::cli) struct Lint {
 struct Beside {
     /// The key. Needed if a document names resources and no --manifest names the key.
     #[arg(long, value_name = "ARN")]
-    key_arn: Option<String>,
+    key_arn: Option<KeyArn>,
     /// An IAM policy of a user or role of the key's account; several are possible, also of one
     /// principal.
     #[arg(long = "iam-policy", value_name = "PRINCIPAL=FILE", value_parser = identity)]
@@ -93,22 +101,28 @@ struct Excepted {
 }
 
 impl Lint {
-    pub(super) fn run(self, json: bool) -> Result<Report, Failure> {
+    pub(super) async fn run(self, json: bool) -> Result<Report, Failure> {
         let format = self.format.as_deref().and_then(Format::named);
         let format = format.unwrap_or(if json { Format::Json } else { Format::Text });
-        match (self.examine(), format) {
+        match (self.examine().await, format) {
             (Err(failure), Format::Text) => Err(failure),
             (Err(failure), _) => Ok(report::not_begun(&failure).format(Some(format))),
             (Ok(report), _) => Ok(report.format(Some(format))),
         }
     }
 
-    fn examine(self) -> Result<Report, Failure> {
+    async fn examine(self) -> Result<Report, Failure> {
         let Sets { sets, keys, left_out, .. } = self.sets.read(&self.roles)?;
-        let documents = self.documents(&keys)?;
+        let key = self.key(&keys)?;
+        let live = match &self.live {
+            Some(key) => Some(live::show(key, &self.endpoint).await?),
+            None => None,
+        };
+        let documents = self.documents(key, live.as_ref())?;
         let principals = self.roles.iter().map(|role| principal(role).map_err(Failure::usage));
         let question = Question {
             documents: &documents,
+            description: live.map(|shown| shown.description),
             sets,
             roles: principals.collect::<Result<_, _>>()?,
             administrators: self.excepted.administrators,
@@ -121,8 +135,7 @@ impl Lint {
         })
     }
 
-    fn documents(&self, named: &[KeyArn]) -> Result<Documents, Failure> {
-        let key = self.key(named)?;
+    fn documents(&self, key: Option<KeyArn>, live: Option<&Shown>) -> Result<Documents, Failure> {
         let account = match &key {
             Some(key) => key.account().to_owned(),
             // The role's, unless somebody says otherwise.
@@ -136,16 +149,15 @@ impl Lint {
         let service_control = self.beside.service_control.iter();
         let service_control =
             service_control.map(|path| read(path, MAX_POLICY, IdentityPolicy::parse));
-        let grants = self.beside.grants.as_ref();
-        let grants = grants.map(|path| read(path, MAX_GRANTS_FILE, Grants::parse));
+        let (policy, grants) = self.policy_and_grants(live)?;
         let is_named = key.is_some();
         let documents = Documents {
             key: key.map_or_else(|| unnamed(&account), |key| key.as_str().to_owned()),
             account,
-            policy: read(&self.key_policy, MAX_POLICY, Policy::parse)?,
+            policy,
             identities,
             identities_complete: self.beside.iam_complete,
-            grants: grants.transpose()?,
+            grants,
             service_control: service_control.collect::<Result<_, _>>()?,
         };
         if !is_named && documents.name_resources() {
@@ -156,12 +168,23 @@ impl Lint {
         Ok(documents)
     }
 
+    fn policy_and_grants(&self, live: Option<&Shown>) -> Result<(Policy, Option<Grants>), Failure> {
+        if let Some(shown) = live {
+            let wrong = |e: PolicyParseError| Failure::usage(format!("what KMS has: {e}"));
+            let policy = Policy::parse(&shown.policy).map_err(wrong)?;
+            return Ok((policy, Some(Grants::parse(&shown.grants).map_err(wrong)?)));
+        }
+        let Some(path) = &self.key_policy else {
+            return Err(Failure::usage("name --key-policy or --live"));
+        };
+        let grants = self.beside.grants.as_ref();
+        let grants = grants.map(|path| read(path, MAX_GRANTS_FILE, Grants::parse));
+        Ok((read(path, MAX_POLICY, Policy::parse)?, grants.transpose()?))
+    }
+
     /// The key, by its own option or by the manifests.
     fn key(&self, named: &[KeyArn]) -> Result<Option<KeyArn>, Failure> {
-        let given = self.beside.key_arn.as_ref().map(|text| {
-            text.parse::<KeyArn>().map_err(|e| Failure::usage(format!("--key-arn: {e}")))
-        });
-        let Some(given) = given.transpose()? else {
+        let Some(given) = self.live.as_ref().or(self.beside.key_arn.as_ref()) else {
             let mut distinct: Vec<&KeyArn> = named.iter().collect();
             distinct.dedup_by(|a, b| a.as_str() == b.as_str());
             return match distinct.as_slice() {
@@ -171,9 +194,9 @@ impl Lint {
             };
         };
         if !named.is_empty() && !named.iter().any(|key| key.as_str() == given.as_str()) {
-            return Err(Failure::usage("no --manifest names the key of --key-arn"));
+            return Err(Failure::usage("no manifest names this key"));
         }
-        Ok(Some(given))
+        Ok(Some(given.clone()))
     }
 }
 

@@ -2,6 +2,7 @@
 //! by which it is.
 
 mod lint;
+mod live;
 mod render;
 mod report;
 mod sets;
@@ -16,9 +17,9 @@ pub(super) enum KeyPolicy {
 }
 
 impl KeyPolicy {
-    pub(super) fn run(self, json: bool) -> Result<Report, Failure> {
+    pub(super) async fn run(self, json: bool) -> Result<Report, Failure> {
         match self {
-            Self::Lint(lint) => lint.run(json),
+            Self::Lint(lint) => lint.run(json).await,
             Self::Render(render) => render.run(),
         }
     }

@@ -110,7 +110,9 @@ impl Sets {
         let pcr16 = match &pair.manifest {
             Measured::Pcr16(value) => *value,
             Measured::Manifest(path) => {
-                let Loaded { bytes, manifest, .. } = Loaded::open(path)?;
+                // Whatever is wrong with it, nothing was examined.
+                let loaded = Loaded::open(path).map_err(|e| Failure::usage(e.to_string()))?;
+                let Loaded { bytes, manifest, .. } = loaded;
                 self.keys.extend(manifest.wrapping_keys.iter().cloned());
                 self.vaults.push(manifest.vault_name());
                 ManifestHash::of(&bytes).pcr16()

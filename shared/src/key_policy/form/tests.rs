@@ -114,7 +114,7 @@ fn the_text_is_this() {
             "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
             "Resource": "*",
             "Condition": {
-                "StringNotEqualsIgnoreCase": { "kms:RecipientAttestation:PCR0": image },
+                "StringNotEqualsIgnoreCase": { "kms:RecipientAttestation:PCR0": [image] },
             },
         })
     );

@@ -1,9 +1,9 @@
 //! From terms to a policy's text.
 
 use super::{
-    ADMINISTRATION, AUDIT, AdmittedSet, BREAK_GLASS, CONTEXT_KEYS, Conditions, EntityArn, IMPORT,
-    IMPORT_MATERIAL, MAKE, MAX_PRINCIPALS, MAX_SETS, NOBODY, OPEN, READ, REGISTERS, REPLICATE,
-    REPLICATION, Terms, measured, only, with_second_factor,
+    ADMINISTRATION, ALL_EQUAL, AUDIT, AdmittedSet, BREAK_GLASS, Conditions, EntityArn, IMPORT,
+    IMPORT_MATERIAL, MAKE, MAX_PRINCIPALS, MAX_SETS, NOBODY, NOT_EQUALS_IGNORE_CASE, OPEN, READ,
+    REGISTERS, REPLICATE, REPLICATION, Terms, measured, only, with_second_factor,
 };
 use crate::key_policy::MAX_POLICY;
 use serde_json::{Map, Value, json};
@@ -143,7 +143,8 @@ fn statement(sid: &str, effect: &str, who: &Value, what: &[&str], when: &Conditi
     });
     if !when.is_empty() {
         let operators = when.iter().map(|(operator, keys)| {
-            let keys = keys.iter().map(|(key, values)| (key.clone(), condition_value(key, values)));
+            let value = |values| condition_value(operator, values);
+            let keys = keys.iter().map(|(key, values)| (key.clone(), value(values)));
             (operator.clone(), Value::Object(keys.collect()))
         });
         statement["Condition"] = Value::Object(operators.collect::<Map<_, _>>());
@@ -151,10 +152,10 @@ fn statement(sid: &str, effect: &str, who: &Value, what: &[&str], when: &Conditi
     statement
 }
 
-/// A register's values and the names of the context stand as a list, everything else alone.
-fn condition_value(key: &str, values: &BTreeSet<String>) -> Value {
-    match values.iter().next() {
-        Some(only) if values.len() == 1 && key != CONTEXT_KEYS => json!(only),
+/// The values of several sets, and the names of the context, stand as a list; everything else alone.
+fn condition_value(operator: &str, values: &BTreeSet<String>) -> Value {
+    match values.first() {
+        Some(only) if ![ALL_EQUAL, NOT_EQUALS_IGNORE_CASE].contains(&operator) => json!(only),
         _ => json!(values),
     }
 }

@@ -37,6 +37,10 @@ pub enum Code {
     UnknownAction,
     /// A statement about everything but what it lists.
     AllBut,
+    /// The key's material does not come from KMS.
+    ForeignMaterial,
+    /// The key can have replicas, which are not judged here.
+    MultiRegion,
     /// Somebody else than the named roles may ask under a listed measurement set.
     AdmitsOthers,
 }
@@ -55,6 +59,8 @@ impl Code {
             Self::UnknownConditionKey => "unknown_condition_key",
             Self::UnknownAction => "unknown_action",
             Self::AllBut => "all_but",
+            Self::ForeignMaterial => "foreign_material",
+            Self::MultiRegion => "multi_region",
             Self::AdmitsOthers => "admits_others",
         }
     }
@@ -80,6 +86,14 @@ impl Code {
             Self::UnknownConditionKey => "Correct the key's name: a request never carries it.",
             Self::UnknownAction => "Correct the action's name.",
             Self::AllBut => "Name who and what is meant: whatever AWS adds later is in it too.",
+            Self::ForeignMaterial => {
+                "Make a key whose material KMS generates, or accept imported material with \
+                 --imported-material."
+            }
+            Self::MultiRegion => {
+                "Lint every replica too and accept them with --multi-region, or make a key of one \
+                 region."
+            }
             Self::AdmitsOthers => "Name the role with --role, or name only the role in the policy.",
         }
     }

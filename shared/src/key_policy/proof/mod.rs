@@ -44,6 +44,8 @@ pub(super) fn is_about_keys(actions: &Actions) -> bool {
 pub struct Question<'a> {
     /// What decides.
     pub documents: &'a Documents,
+    /// What the key is, if that is known.
+    pub description: Option<KeyDescription>,
     /// Who may get in; none for a key that is closed.
     pub sets: Vec<Set>,
     /// The roles that the appliance runs under.
@@ -54,6 +56,15 @@ pub struct Question<'a> {
     pub multi_region: bool,
     /// Whether an administrator may import the key's material: who made it can open every vault.
     pub imported_material: bool,
+}
+
+/// What KMS says of a key itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyDescription {
+    /// Where its material comes from, for example `AWS_KMS` or `EXTERNAL`.
+    pub origin: String,
+    /// Whether it can have replicas in other regions.
+    pub is_multi_region: bool,
 }
 
 /// The documents tell more requests apart than can be tried. That is no proof.
@@ -91,6 +102,7 @@ impl Question<'_> {
         examiner.everybody()?;
         examiner.admissions()?;
         examiner.statements()?;
+        examiner.description();
         Ok(examiner.finish())
     }
 }
@@ -381,6 +393,22 @@ impl<'a> Examiner<'a> {
             self.find(Code::AdmitsOthers, severity, &way.basis, caller, action.name, found);
         }
         Ok(true)
+    }
+
+    /// What the key is can undo whatever its policy says.
+    fn description(&mut self) {
+        let Some(KeyDescription { origin, is_multi_region }) = &self.question.description else {
+            return;
+        };
+        let place = || "the key".to_owned();
+        if origin != "AWS_KMS" && !(origin == "EXTERNAL" && self.question.imported_material) {
+            let detail = format!("its material is of origin {origin}: whoever has it can get in");
+            self.add(Code::ForeignMaterial, Severity::Hole, place(), detail);
+        }
+        if *is_multi_region && !self.question.multi_region {
+            let detail = "it is a multi-region key, whose replicas have policies of their own";
+            self.add(Code::MultiRegion, Severity::Defect, place(), detail.to_owned());
+        }
     }
 
     /// Says of a set that it cannot get in, and what stops it.

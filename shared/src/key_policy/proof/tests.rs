@@ -45,6 +45,7 @@ fn documents(statements: &[String]) -> Documents {
 fn question<'a>(documents: &'a Documents, sets: &[Set]) -> Question<'a> {
     Question {
         documents,
+        description: None,
         sets: sets.to_vec(),
         roles: vec![principal(ROLE)],
         administrators: vec![],
@@ -264,6 +265,27 @@ fn administrators_are_exceptions_if_they_are_named() {
     // The root of the account stands for everybody in it.
     question.administrators = vec![principal("arn:aws:iam::111122223333:root")];
     assert_eq!(question.examine().expect("is not too complex").exceptions().len(), 2);
+}
+
+#[test]
+fn what_the_key_is_counts() {
+    let sound = documents(&[statement("Allow", ROLE, "kms:Decrypt", &pinned(1, 2))]);
+    let check = |origin: &str, is_multi_region, accepted, expected: &[&str]| {
+        let description = KeyDescription { origin: origin.to_owned(), is_multi_region };
+        let question = Question {
+            description: Some(description),
+            multi_region: accepted,
+            imported_material: accepted,
+            ..question(&sound, &[set(1, 2)])
+        };
+        assert_eq!(grave(&question), expected, "{origin}");
+    };
+    check("AWS_KMS", false, false, &[]);
+    check("EXTERNAL", false, false, &["foreign_material the key"]);
+    check("EXTERNAL", false, true, &[]);
+    check("AWS_CLOUDHSM", false, true, &["foreign_material the key"]);
+    check("AWS_KMS", true, false, &["multi_region the key"]);
+    check("AWS_KMS", true, true, &[]);
 }
 
 /// A Deny by NotPrincipal that lists the role but not its account: AWS says it "might" deny.

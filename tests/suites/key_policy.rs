@@ -1,0 +1,400 @@
+//! Does `key-policy lint` prove a policy of the shipped form, and find every planted hole?
+//!
+//! The command line runs as it ships, over files; what is planted stands in
+//! [`nitro_signer_tests::key_policy_holes`].
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use nitro_signer_shared::attestation::{ImageMeasurements, MeasurementSet, MeasurementsFile};
+use nitro_signer_shared::key_policy::Principal;
+use nitro_signer_shared::secret::SecretString;
+use nitro_signer_tests::key_policy_cases::{documented, name};
+use nitro_signer_tests::key_policy_holes::{
+    ADMINISTRATOR, DEVELOPER, Deciding, HOLES, Hole, Pair, ROLE, sound,
+};
+use nitro_signer_tests::kms::{DevelopmentKms, Identity, Options};
+use nitro_signer_tests::nsm::DevelopmentRoot;
+use serde_json::{Value, json};
+use std::path::Path;
+use std::process::Command;
+use tempfile::TempDir;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_dev");
+const KEY: &str = "arn:aws:kms:eu-central-1:111122223333:key/0a1b2c3d-0000-4000-8000-000000000001";
+
+/// Two images, each under its own manifest: as during an upgrade.
+fn sets() -> [Pair; 2] {
+    [(1, 2), (3, 4)].map(|(pcr0, pcr16)| (digits(pcr0), digits(pcr16)))
+}
+
+fn digits(byte: u8) -> String {
+    hex::encode([byte; 48])
+}
+
+/// What the linter said.
+struct Said {
+    exit: i32,
+    report: Value,
+    text: String,
+}
+
+impl Said {
+    fn finding(&self, code: &str) -> Option<&Value> {
+        self.report["findings"].as_array()?.iter().find(|finding| finding["code"] == code)
+    }
+}
+
+/// A folder with what decides and the measurements of both images.
+fn folder(deciding: &Deciding) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("policy.json", &deciding.policy.to_string());
+    if let Some(grants) = &deciding.grants {
+        write("grants.json", &grants.to_string());
+    }
+    for (index, (_, policy)) in deciding.iam.iter().enumerate() {
+        write(&format!("iam-{index}.json"), &policy.to_string());
+    }
+    let image = |byte: u8, version: &str| {
+        let set = MeasurementSet::new([byte; 48], [8; 48], [9; 48]).unwrap();
+        ImageMeasurements { version: Some(version.to_owned()), ..set.into() }
+    };
+    let images = MeasurementsFile::new(vec![image(1, "1.0"), image(3, "2.0")]).unwrap();
+    write("measurements.json", &images.to_json());
+    folder
+}
+
+fn run(folder: &Path, arguments: &[String]) -> Said {
+    run_with(folder, arguments, &[])
+}
+
+fn run_with(folder: &Path, arguments: &[String], environment: &[(&str, String)]) -> Said {
+    let mut command = Command::new(PROGRAM);
+    command.args(["cli", "key-policy", "lint"]).args(arguments);
+    command.current_dir(folder).env_remove("NITRO_SIGNER_STACK").env_remove("AWS_SESSION_TOKEN");
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
+    let output = command.output().expect("the command line starts");
+    let exit = output.status.code().expect("ends by itself");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    if report != Value::Null {
+        // A program may read any of the three.
+        assert_eq!(report["schema"], "nitro-signer/key-policy-lint/v1");
+        assert_eq!(report["proved"], json!(exit == 0), "{text}");
+        assert_eq!(report["exit_code"], json!(exit), "{text}");
+    }
+    Said { exit, report, text }
+}
+
+/// The arguments for what is in a folder.
+fn arguments(deciding: &Deciding) -> Vec<String> {
+    let mut all: Vec<String> =
+        ["--key-policy", "policy.json", "--role", ROLE].map(String::from).into();
+    for (version, (_, pcr16)) in ["1.0", "2.0"].iter().zip(sets()) {
+        all.extend(["--set".to_owned(), format!("measurements.json#{version},{pcr16}")]);
+    }
+    all.extend(["--administrator", ADMINISTRATOR].map(String::from));
+    if deciding.grants.is_some() {
+        all.extend(["--grants", "grants.json"].map(String::from));
+    }
+    for (index, (principal, _)) in deciding.iam.iter().enumerate() {
+        all.extend(["--iam-policy".to_owned(), format!("{principal}=iam-{index}.json")]);
+    }
+    all
+}
+
+fn lint_with(deciding: &Deciding, more: &[&str]) -> Said {
+    let all = [arguments(deciding), more.iter().map(|more| (*more).to_owned()).collect()].concat();
+    run(folder(deciding).path(), &all)
+}
+
+fn lint(deciding: &Deciding) -> Said {
+    lint_with(deciding, &["--format", "json"])
+}
+
+#[test]
+fn the_shipped_form_is_proved() {
+    let said = lint(&Deciding::by(sound(&sets())));
+    assert_eq!(said.exit, 0, "{}", said.text);
+    assert_eq!(said.report["findings"], json!([]), "{}", said.text);
+    let admitted = said.report["admitted"].as_array().unwrap();
+    let admitted: Vec<_> = admitted
+        .iter()
+        .map(|a| (a["action"].as_str().unwrap(), a["by"].as_str().unwrap()))
+        .collect();
+    let statement =
+        |index: usize| format!("the key policy's statement {} (Measured{index})", index + 2);
+    let expected = [0, 1].map(statement);
+    assert_eq!(
+        admitted,
+        [
+            ("kms:Decrypt", expected[0].as_str()),
+            ("kms:GenerateDataKey", expected[0].as_str()),
+            ("kms:Decrypt", expected[1].as_str()),
+            ("kms:GenerateDataKey", expected[1].as_str()),
+        ]
+    );
+    let exceptions = said.report["exceptions"].as_array().unwrap();
+    let [exception] = exceptions.as_slice() else { panic!("{exceptions:?}") };
+    assert_eq!(exception["action"], "kms:PutKeyPolicy");
+    assert_eq!(exception["alarm"], "PutKeyPolicy");
+    assert_eq!(exception["gives"], "makes_it_so");
+    assert!(exception["principal"].as_str().unwrap().contains("assumed-role/key-admin/"));
+    // With two sets, only the grants themselves show that none mixes them.
+    let assumptions = said.report["assumptions"].to_string();
+    assert!(assumptions.contains("show the grants"), "{assumptions}");
+    let destroyers = &said.report["destroyers"][0];
+    assert_eq!(
+        destroyers["actions"],
+        json!(["kms:DisableKey", "kms:RevokeGrant", "kms:ScheduleKeyDeletion"])
+    );
+    let text = lint_with(&Deciding::by(sound(&sets())), &[]);
+    assert!(text.exit == 0 && text.text.starts_with("Proved:"), "{}", text.text);
+}
+
+#[test]
+fn no_grants_are_proved_by_showing_none() {
+    let deciding =
+        Deciding { grants: Some(json!({ "Grants": [] })), ..Deciding::by(sound(&sets())) };
+    let said = lint(&deciding);
+    assert_eq!((said.exit, &said.report["findings"]), (0, &json!([])), "{}", said.text);
+    assert!(!said.report["assumptions"].to_string().contains("grants"));
+}
+
+#[test]
+fn every_planted_hole_is_found() {
+    for Hole { name, plant, finding, shown } in HOLES {
+        let mut deciding = Deciding::by(sound(&sets()));
+        plant(&mut deciding);
+        let said = lint(&deciding);
+        assert_eq!(said.exit, 1, "{name}: {}", said.text);
+        let found = said.finding(finding).unwrap_or_else(|| panic!("{name}: {}", said.text));
+        assert_ne!(found["severity"], "warning", "{name}: {found:#}");
+        let Some((caller, action, attested)) = shown else { continue };
+        let findings = said.report["findings"].as_array().unwrap();
+        let shows = |finding: &&Value| {
+            let example = &finding["counterexample"];
+            let callers = finding["principals"].as_array().unwrap();
+            let named = callers.iter().any(|c| c.as_str().unwrap().contains(caller));
+            let does = finding["actions"].as_array().unwrap().contains(&json!(action));
+            named && does && example["attested"] == attested
+        };
+        let matching = findings.iter().filter(|f| f["code"] == finding).find(shows);
+        assert!(matching.is_some(), "{name}: {}", said.text);
+    }
+}
+
+#[test]
+fn an_administrator_is_an_exception_only_by_name() {
+    let deciding = Deciding::by(sound(&sets()));
+    let named = arguments(&deciding);
+    let unnamed: Vec<String> =
+        named.iter().filter(|a| *a != "--administrator" && *a != ADMINISTRATOR).cloned().collect();
+    let said = run(folder(&deciding).path(), &[unnamed, vec!["--json".to_owned()]].concat());
+    assert_eq!(said.exit, 1);
+    let finding = said.finding("reopenable").unwrap();
+    assert_eq!(finding["counterexample"]["action"], "kms:PutKeyPolicy");
+    assert!(finding["remedy"].as_str().unwrap().contains("--administrator"));
+}
+
+#[test]
+fn the_counterexample_is_a_request() {
+    let mut deciding = Deciding::by(sound(&sets()));
+    let hole = HOLES.iter().find(|hole| hole.name == "PCR0 pinned to zeros").unwrap();
+    (hole.plant)(&mut deciding);
+    let said = lint(&deciding);
+    let example = &said.finding("opened").unwrap()["counterexample"];
+    let context = &example["context"];
+    assert_eq!(context["kms:recipientattestation:pcr0"], json!(["0".repeat(96)]));
+    assert_eq!(context["kms:recipientattestation:imagesha384"], json!(["0".repeat(96)]));
+    assert_eq!(context["kms:recipientattestation:pcr16"], json!([digits(2)]));
+    assert_eq!(context["kms:encryptioncontext:vault"], json!(["main"]));
+    let text = lint_with(&deciding, &[]).text;
+    assert!(
+        text.contains(
+            "for example: kms:Decrypt by arn:aws:sts::111122223333:assumed-role/appliance/"
+        ),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_narrows_is_believed_if_it_is_shown() {
+    let mut deciding = Deciding::by(sound(&sets()));
+    let root = json!({ "AWS": "arn:aws:iam::111122223333:root" });
+    let reads = json!({ "Sid": "Delegation", "Effect": "Allow", "Principal": root, "Action": "kms:PutKeyPolicy", "Resource": "*" });
+    deciding.policy["Statement"].as_array_mut().unwrap().push(reads);
+    assert_eq!(lint(&deciding).exit, 1);
+    let folder = folder(&deciding);
+    let all = arguments(&deciding);
+    let scp = json!({ "Version": "2012-10-17", "Statement": [
+        { "Effect": "Allow", "Action": "*", "Resource": "*" },
+        { "Effect": "Deny", "Action": "kms:PutKeyPolicy", "Resource": "*", "Condition": { "ArnNotLike": { "aws:PrincipalArn": ADMINISTRATOR } } },
+    ] });
+    std::fs::write(folder.path().join("scp.json"), scp.to_string()).unwrap();
+    let said = run(
+        folder.path(),
+        &[all, ["--scp", "scp.json", "--json"].map(String::from).into()].concat(),
+    );
+    // The delegation is stopped by the Deny alone, and that is a finding too.
+    assert!(said.finding("reopenable").is_none(), "{}", said.text);
+    assert!(said.finding("only_denied").is_some(), "{}", said.text);
+    assert!(said.report["assumptions"].to_string().contains("management account"));
+}
+
+#[test]
+fn a_closed_key_lets_nobody_in() {
+    let mut policy = sound(&sets());
+    let statements = policy["Statement"].as_array_mut().unwrap();
+    statements.retain(|s| {
+        !s["Sid"].as_str().unwrap().starts_with("Measured")
+            && !s["Sid"].as_str().unwrap().starts_with("Only")
+    });
+    let closed = json!({ "Sid": "Closed", "Effect": "Deny", "Principal": "*", "Action": ["kms:Decrypt", "kms:GenerateDataKey"], "Resource": "*" });
+    statements.push(closed);
+    let closed = Deciding::by(policy);
+    let all = [
+        "--key-policy",
+        "policy.json",
+        "--role",
+        ROLE,
+        "--closed",
+        "--administrator",
+        ADMINISTRATOR,
+        "--json",
+    ]
+    .map(String::from);
+    let said = run(folder(&closed).path(), &all);
+    assert_eq!(said.exit, 0, "{}", said.text);
+    let said = run(folder(&Deciding::by(sound(&sets()))).path(), &all);
+    assert!(said.finding("opened").is_some(), "{}", said.text);
+}
+
+#[test]
+fn what_cannot_be_read_is_usage() {
+    let deciding = Deciding::by(sound(&sets()));
+    let folder = folder(&deciding);
+    let all = arguments(&deciding);
+    let check = |more: &[&str], message: &str| {
+        let more = more.iter().map(|more| (*more).to_owned()).collect();
+        let said = run(folder.path(), &[all.clone(), more, vec!["--json".to_owned()]].concat());
+        assert_eq!(said.exit, 2, "{more:?} {}", said.text, more = message);
+        if said.report != Value::Null {
+            let error = said.report["error"]["message"].as_str().unwrap();
+            assert!(error.contains(message), "{error}");
+        }
+    };
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    check(&["--grants", "missing.json"], "missing.json");
+    write("long.json", &" ".repeat(40_000));
+    check(&["--scp", "long.json"], "longer than 32768 bytes");
+    write("goes-on.json", r#"{"Grants":[],"Truncated":true}"#);
+    check(&["--grants", "goes-on.json"], "the list goes on");
+    write(
+        "named.json",
+        &json!({ "Statement": { "Effect": "Allow", "Action": "kms:*", "Resource": KEY } })
+            .to_string(),
+    );
+    let iam = format!("{DEVELOPER}=named.json");
+    check(&["--iam-policy", &iam], "--key-arn");
+    check(&["--iam-policy", "nobody=named.json"], "");
+    check(&["--set", "measurements.json#9,aa"], "");
+    check(&["--set", &format!("measurements.json#9,{}", digits(2))], "no image of version");
+    check(&["--measurements", "measurements.json"], "--manifest or --pcr16");
+    check(&["--key-arn", "alias/x"], "--key-arn");
+    let more =
+        [all.clone(), ["--iam-policy", &iam, "--key-arn", KEY, "--json"].map(String::from).into()]
+            .concat();
+    assert_eq!(run(folder.path(), &more).exit, 0);
+}
+
+#[test]
+fn revoked_images_are_no_sets() {
+    let deciding = Deciding::by(sound(&sets()));
+    let folder = folder(&deciding);
+    let path = folder.path().join("measurements.json");
+    let mut file: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    file["images"][0]["revoked"] = json!("a bug");
+    std::fs::write(&path, file.to_string()).unwrap();
+    let said = run(folder.path(), &[arguments(&deciding), vec!["--json".to_owned()]].concat());
+    assert_eq!(said.exit, 1);
+    assert!(said.report["left_out"].to_string().contains("a bug"), "{}", said.text);
+    let opened = said.finding("opened").unwrap();
+    assert_eq!(
+        opened["counterexample"]["context"]["kms:recipientattestation:pcr0"],
+        json!([digits(1)])
+    );
+}
+
+/// A development KMS whose auditor may read, and a key of this policy.
+async fn kms(policy: &Value) -> (DevelopmentKms, String) {
+    let identities = vec![Identity {
+        access_key_id: "AKIDAUDITOR".to_owned(),
+        secret_access_key: SecretString::new("the auditor's secret".to_owned()),
+        session_token: None,
+        principal: Principal::parse(AUDITOR).unwrap(),
+        iam_allows_all: false,
+    }];
+    let anchor = DevelopmentRoot::generate().anchor();
+    let options = Options::new("eu-central-1", "111122223333", identities, anchor);
+    let kms = DevelopmentKms::start(options).await.unwrap();
+    let key = kms.create_key(&policy.to_string()).unwrap();
+    (kms, key)
+}
+
+const AUDITOR: &str = "arn:aws:iam::111122223333:user/auditor";
+
+/// Lints the key of this policy as the development KMS has it, with the auditor's secret.
+async fn lint_live(policy: &Value, secret: &str, ca_of_kms: bool) -> Said {
+    let (kms, key) = kms(policy).await;
+    let folder = folder(&Deciding::by(json!(null)));
+    let ca = if ca_of_kms { kms.ca_pem().to_owned() } else { DevelopmentRoot::generate().pem() };
+    std::fs::write(folder.path().join("ca.pem"), ca).unwrap();
+    let mut all = arguments(&Deciding::by(json!(null)));
+    all.drain(..2);
+    let more = ["--live", &key, "--endpoint-url", &kms.url(), "--ca", "ca.pem", "--json"];
+    all.extend(more.map(String::from));
+    let environment = [
+        ("AWS_ACCESS_KEY_ID", "AKIDAUDITOR".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", secret.to_owned()),
+    ];
+    tokio::task::spawn_blocking(move || run_with(folder.path(), &all, &environment)).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_live_key_is_read_with_the_callers_credentials() {
+    let mut policy = sound(&sets());
+    let audit = json!({
+        "Sid": "Audit", "Effect": "Allow", "Principal": { "AWS": AUDITOR }, "Resource": "*",
+        "Action": ["kms:DescribeKey", "kms:GetKeyPolicy", "kms:ListGrants"],
+    });
+    policy["Statement"].as_array_mut().unwrap().insert(1, audit);
+    let secret = "the auditor's secret";
+    let said = lint_live(&policy, secret, true).await;
+    assert_eq!(said.exit, 0, "{}", said.text);
+    assert!(said.report["key"].as_str().unwrap().starts_with("arn:aws:kms:eu-central-1:"));
+    // The grants were read, so nothing is assumed of them.
+    assert!(!said.report["assumptions"].to_string().contains("grants"), "{}", said.text);
+    let open =
+        json!({ "Effect": "Allow", "Principal": "*", "Action": "kms:Decrypt", "Resource": "*" });
+    let mut opened = policy.clone();
+    opened["Statement"].as_array_mut().unwrap().push(open);
+    let said = lint_live(&opened, secret, true).await;
+    assert!(said.exit == 1 && said.finding("opened").is_some(), "{}", said.text);
+    let refused = lint_live(&policy, "another secret", true).await;
+    assert_eq!(refused.exit, 2, "{}", refused.text);
+    let message = refused.report["error"]["message"].as_str().unwrap();
+    assert!(message.starts_with("KMS refuses DescribeKey"), "{message}");
+    let stranger = lint_live(&policy, secret, false).await;
+    assert_eq!(stranger.exit, 7, "{}", stranger.text);
+}
+
+/// The judge of `tests/peers/iam` reads the same file.
+#[test]
+fn the_documentations_cases_are_decided_as_it_says() {
+    let cases = documented(include_str!("../peers/iam/documented.json"));
+    assert!(cases.len() > 60, "{}", cases.len());
+    for case in cases {
+        assert_eq!(Some(name(&case.decide())), case.expected.as_deref(), "{}", case.says);
+    }
+}
