@@ -4,12 +4,13 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use nitro_signer_shared::claims::{ClaimSet, Claims, CustodyFinding, OtherSet};
-use nitro_signer_shared::key_policy::form::{AdmittedSet, Terms};
+use nitro_signer_shared::key_policy::form::{AdmittedSet, Form, Terms};
 use nitro_signer_shared::manifest::{Manifest, ManifestHash};
 use nitro_signer_shared::message::{Request, Response, State};
 use nitro_signer_shared::refusal::RefusalCode;
 use nitro_signer_tests::deployment;
 use nitro_signer_tests::enclave::EnclaveInTest;
+use nitro_signer_tests::key_policy_holes::{Deciding, HOLES, Hole};
 use nitro_signer_tests::kms::{Fault, Operation};
 use nitro_signer_tests::world::{self, World, refused};
 
@@ -64,13 +65,7 @@ async fn no_vault_is_made_or_opened_under_a_key_that_opens_for_others() {
 
 #[tokio::test]
 async fn a_sibling_is_no_stranger() {
-    let sibling = nitro_signer_shared::manifest::Sibling {
-        pcr0: other().pcr0.into(),
-        pcr1: [1; 48].into(),
-        pcr2: [1; 48].into(),
-        pcr16: other().pcr16.into(),
-    };
-    let world = World::start_with(|manifest| manifest.siblings = vec![sibling]).await;
+    let world = world_with_sibling().await;
     add_other_set(&world);
     let (enclave, _) = world.ready().await;
     world.create_key(&enclave).await;
@@ -148,4 +143,91 @@ async fn an_administrator_whom_the_manifest_does_not_name_is_a_stranger() {
     let nobody = |manifest: &mut Manifest| manifest.custody.administrators.clear();
     let world = World::start_with(nobody).await;
     refused(world.try_create_vault(&world.enclave().await).await, RefusalCode::Custody);
+}
+
+async fn world_with_sibling() -> World {
+    let sibling = nitro_signer_shared::manifest::Sibling {
+        pcr0: other().pcr0.into(),
+        pcr1: [1; 48].into(),
+        pcr2: [1; 48].into(),
+        pcr16: other().pcr16.into(),
+    };
+    World::start_with(|manifest| manifest.siblings = vec![sibling]).await
+}
+
+/// What is planted in the key's policy, in its grants, or beside both.
+#[tokio::test]
+async fn no_vault_is_made_under_a_key_with_any_planted_hole() {
+    let mut world = world_with_sibling().await;
+    let mut by_kms = Vec::new();
+    for hole in &HOLES {
+        let has_grants = plant(&world, hole);
+        let made = world.try_create_vault(&world.enclave().await).await;
+        let refusal = made.err().unwrap_or_else(|| panic!("a vault was made under: {}", hole.name));
+        match refusal.code {
+            RefusalCode::Custody => {}
+            RefusalCode::KmsDenied => by_kms.push(hole.name),
+            _ => panic!("{}: {refusal}", hole.name),
+        }
+        // Grants outlive policies, and would answer for the next hole.
+        if has_grants {
+            world = world_with_sibling().await;
+        }
+    }
+    // These shut this image out, so that KMS refuses it first; the enclave would not take the policy
+    // either.
+    let expected = [
+        "StringEquals with upper-case hex",
+        "a set that a Deny leaves out",
+        "a misspelt condition key in an Allow",
+        "a misspelt condition key in a Deny",
+        "PCR0 pinned to zeros",
+    ];
+    assert_eq!(by_kms, expected);
+    for hole in HOLES.iter().filter(|hole| by_kms.contains(&hole.name)) {
+        let policy = planted(&world, hole).policy.to_string();
+        let read = Form::read(&policy, deployment::ACCOUNT, &world.manifest.vault_name());
+        assert!(read.is_err(), "{}", hole.name);
+    }
+    add_other_set(&world);
+    world.create_vault(&world.enclave().await).await;
+}
+
+/// The policy of this image and its sibling with the hole, as the account's owner would set it;
+/// whether there are grants now.
+fn plant(world: &World, hole: &Hole) -> bool {
+    let deciding = planted(world, hole);
+    let key = world.manifest.wrapping_key().as_str();
+    world.kms.put_key_policy(key, &deciding.policy.to_string()).unwrap();
+    let grants = deciding.grants.unwrap_or_default();
+    for grant in grants["Grants"].as_array().into_iter().flatten() {
+        let operations = grant["Operations"].as_array().unwrap();
+        let operations: Vec<_> = operations.iter().map(|name| name.as_str().unwrap()).collect();
+        let grantee = grant["GranteePrincipal"].as_str().unwrap();
+        world.kms.create_grant(key, grantee, &operations).unwrap();
+    }
+    grants.is_object()
+}
+
+fn planted(world: &World, hole: &Hole) -> Deciding {
+    let sets = vec![own(world), other()];
+    let terms = deployment::key_policy_terms(world.manifest.vault_name(), sets);
+    let mut deciding = Deciding::by(serde_json::from_str(&terms.write().unwrap()).unwrap());
+    (hole.plant)(&mut deciding);
+    deciding
+}
+
+#[tokio::test]
+async fn awss_log_tells_the_manifest_and_the_boot_of_every_call() {
+    let world = World::start().await;
+    let (enclave, _) = world.ready().await;
+    let boot = claims(&world, &enclave).await.boot_id;
+    let hash = ManifestHash::of(&world.manifest_bytes);
+    let trail = world.kms.trail();
+    let asked = |name: &str| trail.iter().filter(|event| event.event_name == name).count();
+    assert!(["GenerateDataKey", "Decrypt", "DescribeKey"].iter().all(|name| asked(name) > 0));
+    for event in &trail {
+        let named = format!("nitro-signer/{hash}/{} ", boot.to_string().trim_start_matches("0x"));
+        assert!(event.user_agent.starts_with(&named), "{}", event.user_agent);
+    }
 }

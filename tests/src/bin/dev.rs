@@ -37,6 +37,10 @@ struct Arguments {
     /// Go on with the vault, keys and KMS that an earlier stack left in the folder.
     #[arg(long)]
     keep: bool,
+    /// Put this key policy in place of the stack's own; with --keep, one that was made for its image,
+    /// manifest and roles.
+    #[arg(long, value_name = "FILE")]
+    key_policy: Option<PathBuf>,
     /// Where to put what the stack makes; a stack's folder is emptied first, unless kept.
     #[arg(long, default_value = "target/dev")]
     dir: PathBuf,
@@ -122,10 +126,11 @@ async fn demonstrate(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         true => Enclosure::Machine(Workshop::open(&program)?),
         false => Enclosure::Process,
     };
+    let key_policy = arguments.key_policy.map(std::fs::read_to_string).transpose()?;
     let stack = Stack::start_as(
         &arguments.dir,
         &program,
-        Plan { keep: arguments.keep, ..Plan::new(enclosure) },
+        Plan { keep: arguments.keep, key_policy, ..Plan::new(enclosure) },
     )
     .await?;
     tour::walk(&stack).await?;

@@ -212,6 +212,20 @@ impl DevelopmentKms {
         Ok(self.service.put_key_policy(key, policy)?)
     }
 
+    /// Makes a grant of a key (UUID, ARN or alias) without a call, as somebody did before the key's
+    /// policy forbade it.
+    ///
+    /// # Errors
+    /// [`SetupError`] if there is no such key or the grant is none.
+    pub fn create_grant(
+        &self,
+        key: &str,
+        grantee: &str,
+        operations: &[&str],
+    ) -> Result<(), SetupError> {
+        Ok(self.service.create_grant(key, grantee, operations)?)
+    }
+
     /// The calls so far, oldest first.
     #[must_use]
     pub fn events(&self) -> Vec<Event> {

@@ -5,6 +5,7 @@ use super::cms::{Recipient, Writer};
 use super::error::ApiError;
 use super::events::{Event, Events, Outcome, Seen};
 use super::faults::{Fault, Faults, Forgery};
+use super::grants::{Constraints, Grant, Terms, principal_of_grant};
 use super::keys::{Keys, NewKey, Origin};
 use super::operations::{Call, Operation, read_policy};
 use super::recipient::{Attested, RecipientInfo};
@@ -287,6 +288,30 @@ impl Service {
         self.change(|keys| {
             let key = keys.find(self.region(), key)?.key;
             keys.stored(&key)?.policy = policy.to_owned();
+            Ok(())
+        })
+    }
+
+    /// Makes a grant as somebody did earlier, without a call.
+    pub(super) fn create_grant(
+        &self,
+        key: &str,
+        grantee: &str,
+        operations: &[&str],
+    ) -> Result<(), ApiError> {
+        principal_of_grant(grantee)?;
+        let terms = Terms {
+            grantee: grantee.to_owned(),
+            retiring: None,
+            operations: operations.iter().map(|name| (*name).to_owned()).collect(),
+            constraints: Constraints::default(),
+            name: None,
+        };
+        let grant = Grant::new(terms, self.account(), self.clock.now_ms())?;
+        self.change(|keys| {
+            let key = keys.find(self.region(), key)?.key;
+            grant.terms.check(key.signs())?;
+            keys.stored(&key)?.grants.push(grant);
             Ok(())
         })
     }

@@ -99,6 +99,8 @@ pub struct Plan<'a> {
     pub built_in: bool,
     /// Whether to go on with the vault, keys and KMS that an earlier stack left in the folder.
     pub keep: bool,
+    /// The key policy to put in place of the stack's own: its text.
+    pub key_policy: Option<String>,
 }
 
 impl Plan<'_> {
@@ -106,7 +108,15 @@ impl Plan<'_> {
     #[must_use]
     pub fn new(enclosure: Enclosure) -> Self {
         let (manifest, given) = (Box::new(|_: &mut _| {}), Box::new(|_: &mut _| {}));
-        Self { enclosure, manifest, given, relay: None, built_in: false, keep: false }
+        Self {
+            enclosure,
+            manifest,
+            given,
+            relay: None,
+            built_in: false,
+            keep: false,
+            key_policy: None,
+        }
     }
 }
 
@@ -175,7 +185,9 @@ impl Stack {
         };
         fs::write(dir.join("measurements.json"), measurements_json(&pcrs)?)?;
 
-        let policy = deployment::key_policy(&pcrs[0], &manifest, &manifest_hash);
+        let policy = plan
+            .key_policy
+            .unwrap_or_else(|| deployment::key_policy(&pcrs[0], &manifest, &manifest_hash));
         fs::write(dir.join("key-policy.json"), &policy)?;
         kms.put_key_policy(arn.as_str(), &policy)?;
         (plan.given)(&mut bytes);
