@@ -14,6 +14,7 @@ mod events;
 mod faults;
 mod grants;
 mod imports;
+mod key;
 mod keys;
 mod material;
 mod operations;

@@ -141,7 +141,8 @@ impl Stack {
             administrator.identity(ADMINISTRATOR_ROLE, true),
             appliance.identity(APPLIANCE_ROLE, false),
         ];
-        let kms = KmsOptions::new(REGION, ACCOUNT, identities, root.anchor());
+        let mut kms = KmsOptions::new(REGION, ACCOUNT, identities, root.anchor());
+        kms.trail = Some(dir.join("kms-trail.jsonl"));
         let kms = DevelopmentKms::start(kms).await?;
         fs::write(dir.join("kms-ca.pem"), kms.ca_pem())?;
         let arn: KeyArn = kms.create_key(&deployment::closed_key_policy())?.parse()?;

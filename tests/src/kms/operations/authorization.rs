@@ -3,7 +3,8 @@
 use super::Call;
 use crate::kms::error::{ApiError, Denial};
 use crate::kms::grants::{self, Terms};
-use crate::kms::keys::{Found, Key};
+use crate::kms::key::Key;
+use crate::kms::keys::Found;
 use crate::kms::material::EncryptionContext;
 use nitro_signer_shared::key_policy::{Context, Decision, Policy, Request};
 
