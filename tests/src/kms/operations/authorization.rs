@@ -85,6 +85,9 @@ impl Call<'_> {
         context.insert("aws:PrincipalArn", [principal.identity()]);
         context.insert("aws:SecureTransport", ["true"]);
         context.insert("aws:RequestedRegion", [self.region]);
+        if let Some(present) = self.service.multi_factor(caller) {
+            context.insert("aws:MultiFactorAuthPresent", [present.to_string()]);
+        }
         let action = format!("kms:{operation}");
         let request = Request { principal, action: &action, resource, context: &context };
         let same_account = principal.account() == Some(self.service.account());
