@@ -6,7 +6,8 @@
 Starts both on free ports of 127.0.0.1, asks both the same, and compares every member of every
 answer and the name and status of every refusal. Differences are listed in differences.py with the
 reason; one that is not listed fails, and so does a listed one that is gone. moto decides nothing:
-where the two differ, AWS's documentation does.
+where the two differ, AWS's documentation does. At last the development KMS is started again, and
+must have what it had.
 """
 
 import argparse
@@ -72,15 +73,39 @@ def ask_moto(folder):
         return run(Scenario(session, endpoint_url=url, region_name=REGION))
 
 
-def ask_development_kms(folder, dev):
+@contextlib.contextmanager
+def development_kms(folder, dev):
+    """Its session and how to reach it, in a folder where it may have been before."""
     log, file = folder / "kms.log", folder / "kms" / "kms-client.json"
     with running([dev, "kms", "--dir", folder / "kms"], log) as server:
         wait_for("the development KMS", server, file.exists, log)
         facts = json.loads(file.read_text(encoding="utf-8"))
         session = boto3.Session(
             facts["aws_access_key_id"], facts["aws_secret_access_key"], region_name=facts["region"])
-        return run(Scenario(session, endpoint_url=facts["kms_url"], verify=facts["kms_ca"],
-                            region_name=facts["region"]))
+        yield session, {"endpoint_url": facts["kms_url"], "verify": facts["kms_ca"],
+                        "region_name": facts["region"]}
+
+
+def ask_development_kms(folder, dev):
+    with development_kms(folder, dev) as (session, client):
+        answers = run(Scenario(session, **client))
+        sealed = seal(session.client("kms", **client))
+    with development_kms(folder, dev) as (session, client):
+        check_restarted(session.client("kms", **client), *sealed)
+    return answers
+
+
+def seal(kms):
+    """All keys, and something under one of them."""
+    key = kms.create_key()["KeyMetadata"]["KeyId"]
+    blob = kms.encrypt(KeyId=key, Plaintext=b"kept")["CiphertextBlob"]
+    kms.rotate_key_on_demand(KeyId=key)
+    return kms.list_keys()["Keys"], blob
+
+
+def check_restarted(kms, keys, blob):
+    if kms.list_keys()["Keys"] != keys or kms.decrypt(CiphertextBlob=blob)["Plaintext"] != b"kept":
+        sys.exit("started again, the development KMS has not what it had")
 
 
 def run(scenario):

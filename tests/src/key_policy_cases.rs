@@ -59,7 +59,6 @@ impl Case {
     ///
     /// # Panics
     /// If a document is not understood.
-    #[must_use]
     pub fn decide(&self) -> Authorization {
         let caller = Principal::parse(&self.caller).expect("a caller");
         let holder = Principal::parse(caller.identity()).expect("a user or a role");

@@ -13,8 +13,12 @@ mod imports;
 mod keys;
 #[path = "kms/lists.rs"]
 mod lists;
+#[path = "kms/operations.rs"]
+mod operations;
 #[path = "kms/regions.rs"]
 mod regions;
+#[path = "kms/release.rs"]
+mod release;
 #[path = "kms/restart.rs"]
 mod restart;
 #[path = "kms/rotation.rs"]

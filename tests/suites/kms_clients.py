@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Do AWS's own clients, boto3 and awscli, work against the development KMS?
 
-Both drive every operation it serves, by one list of checks: the members of each answer, and the
-names and texts of errors. Then botocore's signer makes the mistakes that no client makes.
+Both drive its operations, by one list of checks: the members of each answer, and the names and
+texts of errors. Wrapping and signatures are judged by `cryptography`. Then botocore's signer makes
+the mistakes that no client makes. (What else it serves, tests/kms_conformance compares with moto.)
 
     kms_clients.py STACK_JSON
     kms_clients.py --url URL --ca FILE --region REGION --access-key-id ID --secret-access-key KEY
@@ -33,8 +34,14 @@ import botocore.exceptions
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, utils
 
-BLOBS = {"Plaintext", "CiphertextBlob", "CiphertextForRecipient"}
+BLOBS = {
+    "Plaintext", "CiphertextBlob", "CiphertextForRecipient", "Message", "Signature", "PublicKey",
+    "ImportToken", "EncryptedKeyMaterial",
+}
 TIMEOUT_S = 60
 
 
@@ -122,6 +129,18 @@ class AwsCli:
 def option(name):
     """A name of the API as awscli spells it."""
     return botocore.xform_name(name).replace("_", "-")
+
+
+class Counted:
+    """A client, and what it was asked for."""
+
+    def __init__(self, client):
+        self.client = client
+        self.operations = set()
+
+    def call(self, operation, **members):
+        self.operations.add(operation)
+        return self.client.call(operation, **members)
 
 
 class Checks:
@@ -248,6 +267,92 @@ def check_cryptography(checks, client):
     checks.refused(client, "DescribeCustomKeyStores", "UnknownOperationException")
 
 
+def check_grants(checks, client):
+    """CreateGrant, ListGrants, RetireGrant, RevokeGrant."""
+    key = client.call("CreateKey")["KeyMetadata"]
+    arn, account = key["Arn"], key["AWSAccountId"]
+    terms = {"KeyId": arn, "GranteePrincipal": f"arn:aws:iam::{account}:user/user",
+             "Operations": ["Decrypt", "CreateGrant"]}
+    constraints = {"EncryptionContextEquals": {"a": "1"}}
+    made = client.call("CreateGrant", **terms, Name="one", Constraints=constraints)
+    checks.members(made, ["GrantId", "GrantToken"], "CreateGrant")
+    again = client.call("CreateGrant", **terms, Name="one", Constraints=constraints)
+    checks.equal(again["GrantId"], made["GrantId"], "the same grant")
+    [listed] = client.call("ListGrants", KeyId=arn)["Grants"]
+    listed.pop("CreationDate")
+    checks.equal(listed, {
+        "KeyId": arn, "GrantId": made["GrantId"], "Name": "one", "Constraints": constraints,
+        "GranteePrincipal": terms["GranteePrincipal"], "Operations": terms["Operations"],
+        "IssuingAccount": f"arn:aws:iam::{account}:root",
+    }, "ListGrants")
+    client.call("RetireGrant", GrantToken=made["GrantToken"])
+    other = client.call("CreateGrant", **terms)["GrantId"]
+    client.call("RevokeGrant", KeyId=arn, GrantId=other)
+    checks.equal(client.call("ListGrants", KeyId=arn)["Grants"], [], "grants that are gone")
+
+
+def check_imports(checks, client):
+    """GetParametersForImport, ImportKeyMaterial, DeleteImportedKeyMaterial: wrapped by cryptography."""
+    arn = client.call("CreateKey", Origin="EXTERNAL")["KeyMetadata"]["Arn"]
+    checks.refused(client, "Encrypt", "KMSInvalidStateException", "is pending import",
+                   KeyId=arn, Plaintext=b"x")
+    oaep = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
+
+    def parameters():
+        given = client.call("GetParametersForImport", KeyId=arn, WrappingKeySpec="RSA_3072",
+                            WrappingAlgorithm="RSAES_OAEP_SHA_256")
+        checks.members(given, ["KeyId", "ImportToken", "PublicKey", "ParametersValidTo"],
+                       "GetParametersForImport")
+        public = serialization.load_der_public_key(given["PublicKey"])
+        checks.equal(public.key_size, 3072, "the wrapping key")
+        return given["ImportToken"], public
+
+    def wrapped(public, material, token):
+        return {"KeyId": arn, "ImportToken": token, "ExpirationModel": "KEY_MATERIAL_DOES_NOT_EXPIRE",
+                "EncryptedKeyMaterial": public.encrypt(material, oaep)}
+
+    (token, public), (other_token, _) = parameters(), parameters()
+    checks.refused(client, "ImportKeyMaterial", "InvalidCiphertextException",
+                   **wrapped(public, bytes(32), other_token))
+    imported = client.call("ImportKeyMaterial", **wrapped(public, bytes(32), token))
+    checks.members(imported, ["KeyId", "KeyMaterialId"], "ImportKeyMaterial")
+    checks.refused(client, "ImportKeyMaterial", "InvalidImportTokenException",
+                   **wrapped(public, bytes(32), token))
+    blob = client.call("Encrypt", KeyId=arn, Plaintext=b"x")["CiphertextBlob"]
+    client.call("DeleteImportedKeyMaterial", KeyId=arn)
+    token, public = parameters()
+    checks.refused(client, "ImportKeyMaterial", "IncorrectKeyMaterialException",
+                   **wrapped(public, bytes([1]) * 32, token))
+    client.call("ImportKeyMaterial", **wrapped(public, bytes(32), token))
+    checks.equal(client.call("Decrypt", CiphertextBlob=blob)["Plaintext"], b"x", "after the import")
+
+
+def check_asymmetric(checks, client):
+    """GetPublicKey, Sign, Verify: read and verified by cryptography, signed by it as well."""
+    curves = {"ECC_NIST_P256": ec.SECP256R1, "ECC_SECG_P256K1": ec.SECP256K1}
+    message, raw = b"what is signed", ec.ECDSA(hashes.SHA256())
+    hashed = hashes.Hash(hashes.SHA256())
+    hashed.update(message)
+    digest = hashed.finalize()
+    for spec, curve in curves.items():
+        key = client.call("CreateKey", KeySpec=spec, KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"]
+        answer = client.call("GetPublicKey", KeyId=key)
+        public = serialization.load_der_public_key(answer["PublicKey"])
+        checks.equal(isinstance(public.curve, curve), True, f"the curve of {spec}")
+        asked = {"KeyId": key, "SigningAlgorithm": "ECDSA_SHA_256"}
+        for kind, signed, algorithm in (
+                ("RAW", message, raw),
+                ("DIGEST", digest, ec.ECDSA(utils.Prehashed(hashes.SHA256())))):
+            made = client.call("Sign", **asked, Message=signed, MessageType=kind)
+            public.verify(made["Signature"], signed, algorithm)
+            verified = client.call("Verify", **asked, Message=signed, MessageType=kind,
+                                   Signature=made["Signature"])
+            checks.equal(verified["SignatureValid"], True, f"{spec}, {kind}")
+        stranger = ec.generate_private_key(curve()).sign(message, raw)
+        checks.refused(client, "Verify", "KMSInvalidSignatureException", **asked, Message=message,
+                       MessageType="RAW", Signature=stranger)
+
+
 class Raw:
     """Requests by botocore's signer, with a date of one's choice, sent as they are."""
 
@@ -340,16 +445,20 @@ def main():
     forget_the_environment()
     checks = Checks()
     try:
-        for label, client in (("boto3", Boto3(target)), ("awscli", AwsCli(target))):
+        for label, client in (("boto3", Counted(Boto3(target))), ("awscli", Counted(AwsCli(target)))):
             before = checks.passed
             check_keys(checks, client, label)
             check_cryptography(checks, client)
-            print(f"{label}: {checks.passed - before} checks of 11 operations", flush=True)
+            check_grants(checks, client)
+            check_imports(checks, client)
+            check_asymmetric(checks, client)
+            print(f"{label}: {checks.passed - before} checks of {len(client.operations)} operations",
+                  flush=True)
         before = checks.passed
         check_signatures(checks, target)
         print(f"signatures: {checks.passed - before} checks", flush=True)
-    except (AssertionError, Refused) as wrong:
-        print(f"wrong: {wrong}", file=sys.stderr)
+    except (AssertionError, InvalidSignature, Refused) as wrong:
+        print(f"wrong: {wrong!r}", file=sys.stderr)
         return 1
     return 0
 

@@ -237,7 +237,7 @@ impl Grant {
         put("KeyId", key_arn.into());
         put("GrantId", self.id.as_str().into());
         put("Name", terms.name.clone().unwrap_or_default().into());
-        put("CreationDate", super::keys::seconds(self.created_ms));
+        put("CreationDate", super::key::seconds(self.created_ms));
         put("GranteePrincipal", terms.grantee.as_str().into());
         if let Some(retiring) = &terms.retiring {
             put("RetiringPrincipal", retiring.as_str().into());

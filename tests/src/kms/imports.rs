@@ -5,7 +5,7 @@
 //! "Importing key material for AWS KMS keys" (importing-keys).
 
 use super::error::ApiError;
-use super::keys::DAY_MS;
+use super::key::DAY_MS;
 use super::material::{SYMMETRIC, Secret, random};
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rsa::{

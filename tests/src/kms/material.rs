@@ -3,7 +3,7 @@
 //! A blob carries the number of the secret it was made with, so that rotation closes nothing.
 
 use super::error::ApiError;
-use super::keys::KeyId;
+use super::key::KeyId;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand;

@@ -14,6 +14,7 @@ mod events;
 mod faults;
 mod grants;
 mod imports;
+mod key;
 mod keys;
 mod material;
 mod operations;
@@ -69,6 +70,9 @@ pub struct Options {
     pub clock: Clock,
     /// Further regions of the account, for replicas; a request's signature says which is meant.
     pub more_regions: Vec<String>,
+    /// The access keys, of temporary credentials, that were got with a second factor:
+    /// `aws:MultiFactorAuthPresent`.
+    pub multi_factor: Vec<String>,
     /// Where keys and certificate are kept over the end of this process, if anywhere.
     pub state: Option<PathBuf>,
     /// A file that gets every event of [`DevelopmentKms::trail`], a line each.
@@ -95,6 +99,7 @@ impl Options {
             max_document_age_ms: 300_000,
             clock: Clock::system(),
             more_regions: vec![],
+            multi_factor: vec![],
             state: None,
             trail: None,
         }

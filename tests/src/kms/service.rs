@@ -6,7 +6,8 @@ use super::error::ApiError;
 use super::events::{Event, Events, Outcome, Seen};
 use super::faults::{Fault, Faults, Forgery};
 use super::grants::{Constraints, Grant, Terms, principal_of_grant};
-use super::keys::{Keys, NewKey, Origin};
+use super::key::Origin;
+use super::keys::{Keys, NewKey};
 use super::operations::{Call, Operation, read_policy};
 use super::recipient::{Attested, RecipientInfo};
 use super::sigv4::{self, Identity, Signer};
@@ -33,6 +34,7 @@ pub(super) struct Service {
     regions: Vec<String>,
     account: String,
     identities: Vec<Identity>,
+    multi_factor: Vec<String>,
     anchor: TrustAnchor,
     clock: Clock,
     max_document_age_ms: u64,
@@ -102,6 +104,7 @@ impl Service {
             regions,
             account: options.account,
             identities: options.identities,
+            multi_factor: options.multi_factor,
             anchor: options.anchor,
             clock: options.clock,
             max_document_age_ms: options.max_document_age_ms,
@@ -212,6 +215,13 @@ impl Service {
             .ok_or_else(ApiError::internal)?;
         let Incoming { headers, body, .. } = request;
         sigv4::authenticate(headers, body, &self.regions, &self.identities, now)
+    }
+
+    /// Whether a caller showed a second factor, which only temporary credentials can say (IAM user
+    /// guide, reference_policies_condition-keys, aws:MultiFactorAuthPresent).
+    pub(super) fn multi_factor(&self, caller: &Identity) -> Option<bool> {
+        let present = self.multi_factor.contains(&caller.access_key_id);
+        caller.session_token.as_ref().map(|_| present)
     }
 
     pub(super) fn account(&self) -> &str {

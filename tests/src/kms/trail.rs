@@ -4,7 +4,7 @@
 //! members listed here are kept. CloudTrail shows no call whose signature was not verified, and
 //! neither does this. Sources: CloudTrail user guide, "CloudTrail record contents"; KMS developer
 //! guide, "Logging AWS KMS API calls with AWS CloudTrail" and "Monitoring requests for Nitro
-//! enclaves" (ct-nitro-tpm).
+//! enclaves" (ct-nitro-enclave).
 
 use super::error::ApiError;
 use super::operations::Operation;
@@ -25,7 +25,7 @@ use time::OffsetDateTime;
 const MAX_EVENTS: usize = 10_000;
 
 /// Members of requests that may be seen.
-const SHOWN: [&str; 37] = [
+const SHOWN: [&str; 38] = [
     "AliasName",
     "BypassPolicyLockoutSafetyCheck",
     "Constraints",
@@ -62,6 +62,7 @@ const SHOWN: [&str; 37] = [
     "Tags",
     "TagKeys",
     "TargetKeyId",
+    "WrappingAlgorithm",
     "WrappingKeySpec",
 ];
 /// Members of answers that may be seen, of operations that change something.
@@ -190,12 +191,19 @@ impl Record<'_> {
         }
     }
 
-    /// A refused call's are null, as in AWS's examples.
+    /// A refused call's are null, as in AWS's examples. "The CloudTrail log entry for a Decrypt
+    /// operation always includes the encryptionAlgorithm … even if the encryption algorithm wasn't
+    /// specified in the request", and Encrypt's does.
     fn request_parameters(&self) -> Value {
-        match (self.answer, serde_json::from_slice(self.body)) {
-            (Ok(_), Ok(Value::Object(members))) => shown(&members, &SHOWN),
-            _ => Value::Null,
+        let (Ok(_), Ok(Value::Object(members))) = (self.answer, serde_json::from_slice(self.body))
+        else {
+            return Value::Null;
+        };
+        let mut parameters = shown(&members, &SHOWN);
+        if matches!(self.operation, Some(Operation::Decrypt | Operation::Encrypt)) {
+            parameters["encryptionAlgorithm"] = "SYMMETRIC_DEFAULT".into();
         }
+        parameters
     }
 
     fn response_elements(&self) -> Value {

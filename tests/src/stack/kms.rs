@@ -38,6 +38,11 @@ pub struct KmsFile {
 pub async fn run_kms(dir: &Path) -> Outcome<()> {
     fs::create_dir_all(dir)?;
     let dir = fs::canonicalize(dir)?;
+    let whole = dir.join("kms-client.json");
+    if whole.exists() {
+        // Of one that was killed; whoever waits for the file waits for this one's.
+        fs::remove_file(&whole)?;
+    }
     let root = attestation_root(&dir)?;
     let administrator = administrator(&dir)?;
     let identities = vec![administrator.identity(ROOT, true)];
@@ -58,7 +63,7 @@ pub async fn run_kms(dir: &Path) -> Outcome<()> {
         aws_secret_access_key: administrator.secret,
         trail: dir.join("trail.jsonl"),
     };
-    let (part, whole) = (dir.join("kms-client.json.part"), dir.join("kms-client.json"));
+    let part = dir.join("kms-client.json.part");
     write_secret(&part, &serde_json::to_string_pretty(&file)?)?;
     fs::rename(part, &whole)?;
     println!("development KMS at {}; what a client needs: {}", kms.url(), whole.display());

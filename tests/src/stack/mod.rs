@@ -157,6 +157,7 @@ impl Stack {
         ];
         let mut options = KmsOptions::new(REGION, ACCOUNT, identities, root.anchor());
         options.state = Some(dir.join("kms-state.json"));
+        options.trail = Some(dir.join("kms-trail.jsonl"));
         let kms = DevelopmentKms::start(options).await?;
         fs::write(dir.join("kms-ca.pem"), kms.ca_pem())?;
 

@@ -30,6 +30,7 @@ async fn a_decryption_by_an_enclave_shows_its_measurements() {
         event["requestParameters"],
         json!({
             "keyId": key, "encryptionContext": { "vault": "main" },
+            "encryptionAlgorithm": "SYMMETRIC_DEFAULT",
         })
     );
     assert_eq!(event["responseElements"], Value::Null);

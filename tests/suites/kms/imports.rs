@@ -150,6 +150,11 @@ async fn material_expires_when_it_was_said_to() {
     assert_eq!(metadata["ValidTo"], now + DAY);
     world.wait_days(1);
     assert_eq!(described(&world, &key).await["KeyState"], "PendingImport");
+    // Pending deletion, it still has no material that could expire.
+    let caller = world.administrator();
+    world.answer(&caller, "ScheduleKeyDeletion", &json!({ "KeyId": key })).await;
+    let metadata = described(&world, &key).await;
+    assert_eq!((metadata.get("ExpirationModel"), metadata.get("ValidTo")), (None, None));
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use super::authorization::Asked;
 use super::{Answer, Call};
 use crate::kms::error::ApiError;
-use crate::kms::keys::seconds;
+use crate::kms::key::seconds;
 use crate::kms::pages::{Length, Page};
 use serde::Deserialize;
 use serde_json::json;

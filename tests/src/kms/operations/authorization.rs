@@ -3,7 +3,8 @@
 use super::Call;
 use crate::kms::error::{ApiError, Denial};
 use crate::kms::grants::{self, Terms};
-use crate::kms::keys::{Found, Key};
+use crate::kms::key::Key;
+use crate::kms::keys::Found;
 use crate::kms::material::EncryptionContext;
 use nitro_signer_shared::key_policy::{Context, Decision, Policy, Request};
 
@@ -84,6 +85,9 @@ impl Call<'_> {
         context.insert("aws:PrincipalArn", [principal.identity()]);
         context.insert("aws:SecureTransport", ["true"]);
         context.insert("aws:RequestedRegion", [self.region]);
+        if let Some(present) = self.service.multi_factor(caller) {
+            context.insert("aws:MultiFactorAuthPresent", [present.to_string()]);
+        }
         let action = format!("kms:{operation}");
         let request = Request { principal, action: &action, resource, context: &context };
         let same_account = principal.account() == Some(self.service.account());

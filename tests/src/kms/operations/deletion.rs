@@ -4,7 +4,8 @@ use super::authorization::Asked;
 use super::keys::OneKey;
 use super::{Answer, Call};
 use crate::kms::error::ApiError;
-use crate::kms::keys::{DAY_MS, Deletion, Key, Keys, State, seconds};
+use crate::kms::key::{DAY_MS, Deletion, Key, State, seconds};
+use crate::kms::keys::Keys;
 use serde::Deserialize;
 use serde_json::json;
 

@@ -4,7 +4,7 @@ use super::authorization::Asked;
 use super::{Answer, Call, unless_dry_run, within};
 use crate::kms::error::{ApiError, Denial};
 use crate::kms::grants::{Constraints, Grant, MAX_GRANTS, Terms, principal_of_grant, read_token};
-use crate::kms::keys::Key;
+use crate::kms::key::Key;
 use crate::kms::pages::{Length, Page};
 use nitro_signer_shared::key_policy::Context;
 use serde::Deserialize;

@@ -5,7 +5,8 @@ use super::tags::{Tag, read_tags};
 use super::{Answer, Call, SYMMETRIC_DEFAULT};
 use crate::kms::asymmetric::{self, Curve};
 use crate::kms::error::ApiError;
-use crate::kms::keys::{Deletion, Key, Keys, Material, NewKey, Origin, State, seconds};
+use crate::kms::key::{Deletion, Key, Material, Origin, State, seconds};
+use crate::kms::keys::{Keys, NewKey};
 use crate::kms::pages::{Length, Page};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -72,24 +73,24 @@ impl CreateKey {
             }
             _ => return Err(ApiError::constraint("keySpec", "satisfy enum value set of KeySpec")),
         };
-        let usage = self.key_usage.as_deref();
-        match (curve, usage) {
-            (None, None | Some("ENCRYPT_DECRYPT")) | (Some(_), Some("SIGN_VERIFY")) => {}
-            (Some(_), None) => {
-                let text = "You must specify a KeyUsage value for all KMS keys except for \
-                            symmetric encryption keys.";
-                return Err(ApiError::new("ValidationException", text));
-            }
-            (_, Some(usage)) => {
-                let text = format!("KeyUsage {usage} is not compatible with KeySpec {spec}");
-                return Err(ApiError::new("ValidationException", text));
-            }
-        }
+        check_usage(curve, self.key_usage.as_deref(), spec)?;
         if curve.is_some() && origin == Origin::External {
             return Err(ApiError::unsupported("only symmetric keys are imported"));
         }
         Ok((curve, origin))
     }
+}
+
+/// What the key is for has to fit what it is.
+fn check_usage(curve: Option<Curve>, usage: Option<&str>, spec: &str) -> Result<(), ApiError> {
+    let text = match (curve, usage) {
+        (None, None | Some("ENCRYPT_DECRYPT")) | (Some(_), Some("SIGN_VERIFY")) => return Ok(()),
+        (Some(_), None) => "You must specify a KeyUsage value for all KMS keys except for \
+                            symmetric encryption keys."
+            .to_owned(),
+        (_, Some(usage)) => format!("KeyUsage {usage} is not compatible with KeySpec {spec}"),
+    };
+    Err(ApiError::new("ValidationException", text))
 }
 
 #[derive(Deserialize)]
@@ -220,32 +221,35 @@ pub(super) fn metadata(keys: &Keys, key: &Key) -> Value {
     put("CustomerMasterKeySpec", key.spec().into());
     put("KeySpec", key.spec().into());
     put("MultiRegion", key.primary_region.is_some().into());
-    match key.deletion {
-        Some(Deletion::At { ms }) => put("DeletionDate", seconds(ms)),
-        Some(Deletion::AfterReplicas { days }) => put("PendingDeletionWindowInDays", days.into()),
-        None => {}
+    if let Some(Deletion::At { ms }) = key.deletion {
+        put("DeletionDate", seconds(ms));
     }
-    match &key.material {
-        Material::Signing(_) => put("SigningAlgorithms", json!([asymmetric::ALGORITHM])),
-        Material::Symmetric(versions) => {
-            put("EncryptionAlgorithms", json!([SYMMETRIC_DEFAULT]));
-            if let Some(version) = versions.current() {
-                put("CurrentKeyMaterialId", version.id.as_str().into());
-                if key.origin == Origin::External {
-                    let expires = key.expires_ms.is_some();
-                    let model = if expires { "EXPIRES" } else { "DOES_NOT_EXPIRE" };
-                    put("ExpirationModel", format!("KEY_MATERIAL_{model}").into());
-                }
-            }
-            if let Some(expires_ms) = key.expires_ms {
-                put("ValidTo", seconds(expires_ms));
-            }
-        }
+    if let Some(Deletion::AfterReplicas { days }) = key.deletion {
+        put("PendingDeletionWindowInDays", days.into());
     }
+    if let Some(expires_ms) = key.expires_ms {
+        put("ValidTo", seconds(expires_ms));
+    }
+    material_metadata(key, &mut put);
     if key.primary_region.is_some() {
         put("MultiRegionConfiguration", multi_region_configuration(keys, key));
     }
     metadata.into()
+}
+
+/// What KeyMetadata says of what the key works with.
+fn material_metadata(key: &Key, put: &mut impl FnMut(&str, Value)) {
+    let versions = match &key.material {
+        Material::Signing(_) => return put("SigningAlgorithms", json!([asymmetric::ALGORITHM])),
+        Material::Symmetric(versions) => versions,
+    };
+    put("EncryptionAlgorithms", json!([SYMMETRIC_DEFAULT]));
+    let Some(version) = versions.current() else { return };
+    put("CurrentKeyMaterialId", version.id.as_str().into());
+    if key.origin == Origin::External {
+        let model = if key.expires_ms.is_some() { "EXPIRES" } else { "DOES_NOT_EXPIRE" };
+        put("ExpirationModel", format!("KEY_MATERIAL_{model}").into());
+    }
 }
 
 fn multi_region_configuration(keys: &Keys, key: &Key) -> Value {

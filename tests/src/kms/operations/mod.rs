@@ -31,7 +31,7 @@ use std::cell::RefCell;
 /// The EncryptionAlgorithm and KeySpec of symmetric keys.
 const SYMMETRIC_DEFAULT: &str = "SYMMETRIC_DEFAULT";
 
-/// Whether an operation changes anything: `readOnly` in CloudTrail's events.
+/// Whether an operation changes anything, as `readOnly` in CloudTrail's events says it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Effect {
     Reads,
@@ -95,7 +95,7 @@ operations! {
     GetKeyRotationStatus => get_key_rotation_status, Reads;
     RotateKeyOnDemand => rotate_key_on_demand, Writes;
     ListKeyRotations => list_key_rotations, Reads;
-    GetParametersForImport => get_parameters_for_import, Writes;
+    GetParametersForImport => get_parameters_for_import, Reads;
     ImportKeyMaterial => import_key_material, Writes;
     DeleteImportedKeyMaterial => delete_imported_key_material, Writes;
     ReplicateKey => replicate_key, Writes;

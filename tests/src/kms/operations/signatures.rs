@@ -4,7 +4,7 @@ use super::authorization::Asked;
 use super::{Answer, Call, unless_dry_run, within};
 use crate::kms::asymmetric::{self, Message};
 use crate::kms::error::ApiError;
-use crate::kms::keys::Key;
+use crate::kms::key::Key;
 use crate::kms::material::MAX_BLOB;
 use crate::kms::wire::{Blob, blob};
 use serde::Deserialize;
