@@ -224,9 +224,21 @@ impl Stack {
         stack.power_on().await?;
         stack.start_parent().await?;
         let ops = stack.ops()?;
-        let configured =
-            || probe(ops).is_ok_and(|a| a.contains("no_vault") || a.starts_with("HTTP/1.1 200"));
-        stack.wait("the enclave to measure its manifest", configured).await?;
+        // Another key policy may shut a kept vault, which no waiting mends.
+        let shut = |answer: &str| {
+            answer.contains("KMS refused under its key policy") || answer.contains("custody")
+        };
+        let settled = || {
+            probe(ops).is_ok_and(|answer| {
+                let answers = answer.contains("no_vault") || answer.starts_with("HTTP/1.1 200");
+                answers || shut(&answer)
+            })
+        };
+        stack.wait("the enclave to measure its manifest", settled).await?;
+        let state = stack.readiness()?;
+        if shut(&state) {
+            return Err(format!("the vault does not open: {state}").into());
+        }
         Ok(stack)
     }
 
