@@ -57,9 +57,11 @@ pub fn documented(text: &str) -> Vec<Case> {
 impl Case {
     /// What our evaluator decides.
     ///
+    /// # Errors
+    /// [`Refused`], which is as much an answer as the other.
+    ///
     /// # Panics
     /// If a document is not understood.
-    #[must_use]
     pub fn decide(&self) -> Authorization {
         let caller = Principal::parse(&self.caller).expect("a caller");
         let holder = Principal::parse(caller.identity()).expect("a user or a role");

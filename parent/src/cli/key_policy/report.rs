@@ -163,9 +163,13 @@ fn text(
     for finding in examination.findings() {
         report = finding_text(report, finding);
     }
-    for admission in examination.admissions() {
-        let Admission { set, caller, action, by } = admission;
-        report = report.field("set", format_args!("{set}: {action} by {caller}, by {by}"));
+    let same =
+        |a: &Admission, b: &Admission| (&a.set, &a.caller, &a.by) == (&b.set, &b.caller, &b.by);
+    for admitted in examination.admissions().chunk_by(same) {
+        let Admission { set, caller, by, .. } = &admitted[0];
+        let actions: Vec<&str> = admitted.iter().map(|admission| admission.action).collect();
+        let actions = actions.join(", ");
+        report = report.field("set", format_args!("{set}: {actions} by {caller}, by {by}"));
     }
     if question.sets.is_empty() {
         report = report.field("set", "none: the key is to be closed");
