@@ -78,12 +78,74 @@ fn run_with(folder: &Path, arguments: &[String], environment: &[(&str, String)])
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
     if report != Value::Null {
+        let schema = include_str!("../../parent/src/cli/key_policy/report.schema.json");
+        check_form(&report, &serde_json::from_str(schema).unwrap(), "report");
         // A program may read any of the three.
         assert_eq!(report["schema"], "nitro-signer/key-policy-lint/v1");
         assert_eq!(report["proved"], json!(exit == 0), "{text}");
         assert_eq!(report["exit_code"], json!(exit), "{text}");
     }
     Said { exit, report, text }
+}
+
+/// Checks a value by as much of JSON Schema as the report's schema uses.
+fn check_form(value: &Value, schema: &Value, place: &str) {
+    let known =
+        ["type", "properties", "required", "additionalProperties", "items", "enum", "const"];
+    let known = [&known[..], &["anyOf", "$schema", "title", "description"]].concat();
+    for (rule, expected) in schema.as_object().unwrap() {
+        assert!(known.contains(&rule.as_str()), "{rule} is not checked");
+        let holds = match (rule.as_str(), value) {
+            ("type", _) => {
+                let of = [
+                    ("string", value.is_string()),
+                    ("array", value.is_array()),
+                    ("object", value.is_object()),
+                    ("boolean", value.is_boolean()),
+                    ("integer", value.is_u64()),
+                    ("null", value.is_null()),
+                ];
+                of.iter().any(|(name, is)| expected == name && *is)
+            }
+            ("enum", _) => expected.as_array().unwrap().contains(value),
+            ("const", _) => expected == value,
+            ("required", Value::Object(fields)) => {
+                let mut names = expected.as_array().unwrap().iter();
+                names.all(|name| fields.contains_key(name.as_str().unwrap()))
+            }
+            ("anyOf", Value::Null) => {
+                expected.as_array().unwrap().contains(&json!({ "type": "null" }))
+            }
+            ("anyOf", _) => {
+                check_form(value, &expected[0], place);
+                true
+            }
+            ("items", Value::Array(items)) => {
+                items.iter().for_each(|item| check_form(item, expected, place));
+                true
+            }
+            ("additionalProperties", Value::Object(fields)) => {
+                let others =
+                    fields.iter().filter(|(name, _)| schema["properties"].get(name).is_none());
+                match expected {
+                    Value::Bool(false) => others.count() == 0,
+                    schema => {
+                        others.for_each(|(name, field)| check_form(field, schema, name));
+                        true
+                    }
+                }
+            }
+            ("properties", Value::Object(fields)) => {
+                let listed = expected.as_object().unwrap().iter();
+                let listed =
+                    listed.filter_map(|(name, schema)| Some((fields.get(name)?, schema, name)));
+                listed.for_each(|(field, schema, name)| check_form(field, schema, name));
+                true
+            }
+            _ => true,
+        };
+        assert!(holds, "{place}: {rule} {expected} of {value}");
+    }
 }
 
 /// The arguments for what is in a folder.

@@ -1,6 +1,7 @@
 //! What an examination came to, for people and for programs.
 //!
-//! JSON has one form whatever the verdict; a program that reads `proved` needs nothing else.
+//! JSON has one form whatever the verdict, which `report.schema.json` describes; a program that reads
+//! `proved` needs nothing else.
 
 use crate::cli::output::{Failure, Report};
 use nitro_signer_shared::key_policy::proof::{
