@@ -57,6 +57,9 @@ pub fn documented(text: &str) -> Vec<Case> {
 impl Case {
     /// What our evaluator decides.
     ///
+    /// # Errors
+    /// [`Refused`], which is as much an answer as the other.
+    ///
     /// # Panics
     /// If a document is not understood.
     pub fn decide(&self) -> Authorization {

@@ -5,7 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use nitro_signer_shared::attestation::{ImageMeasurements, MeasurementSet, MeasurementsFile};
+use nitro_signer_shared::attestation::{ImageMeasurements, MeasurementSet, MeasurementsFile, pcr};
 use nitro_signer_shared::key_policy::Principal;
 use nitro_signer_shared::secret::SecretString;
 use nitro_signer_tests::key_policy_cases::{documented, name};
@@ -78,12 +78,74 @@ fn run_with(folder: &Path, arguments: &[String], environment: &[(&str, String)])
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
     if report != Value::Null {
+        let schema = include_str!("../../parent/src/cli/key_policy/report.schema.json");
+        check_form(&report, &serde_json::from_str(schema).unwrap(), "report");
         // A program may read any of the three.
         assert_eq!(report["schema"], "nitro-signer/key-policy-lint/v1");
         assert_eq!(report["proved"], json!(exit == 0), "{text}");
         assert_eq!(report["exit_code"], json!(exit), "{text}");
     }
     Said { exit, report, text }
+}
+
+/// Checks a value by as much of JSON Schema as the report's schema uses.
+fn check_form(value: &Value, schema: &Value, place: &str) {
+    let known =
+        ["type", "properties", "required", "additionalProperties", "items", "enum", "const"];
+    let known = [&known[..], &["anyOf", "$schema", "title", "description"]].concat();
+    for (rule, expected) in schema.as_object().unwrap() {
+        assert!(known.contains(&rule.as_str()), "{rule} is not checked");
+        let holds = match (rule.as_str(), value) {
+            ("type", _) => {
+                let of = [
+                    ("string", value.is_string()),
+                    ("array", value.is_array()),
+                    ("object", value.is_object()),
+                    ("boolean", value.is_boolean()),
+                    ("integer", value.is_u64()),
+                    ("null", value.is_null()),
+                ];
+                of.iter().any(|(name, is)| expected == name && *is)
+            }
+            ("enum", _) => expected.as_array().unwrap().contains(value),
+            ("const", _) => expected == value,
+            ("required", Value::Object(fields)) => {
+                let mut names = expected.as_array().unwrap().iter();
+                names.all(|name| fields.contains_key(name.as_str().unwrap()))
+            }
+            ("anyOf", Value::Null) => {
+                expected.as_array().unwrap().contains(&json!({ "type": "null" }))
+            }
+            ("anyOf", _) => {
+                check_form(value, &expected[0], place);
+                true
+            }
+            ("items", Value::Array(items)) => {
+                items.iter().for_each(|item| check_form(item, expected, place));
+                true
+            }
+            ("additionalProperties", Value::Object(fields)) => {
+                let others =
+                    fields.iter().filter(|(name, _)| schema["properties"].get(name).is_none());
+                match expected {
+                    Value::Bool(false) => others.count() == 0,
+                    schema => {
+                        others.for_each(|(name, field)| check_form(field, schema, name));
+                        true
+                    }
+                }
+            }
+            ("properties", Value::Object(fields)) => {
+                let listed = expected.as_object().unwrap().iter();
+                let listed =
+                    listed.filter_map(|(name, schema)| Some((fields.get(name)?, schema, name)));
+                listed.for_each(|(field, schema, name)| check_form(field, schema, name));
+                true
+            }
+            _ => true,
+        };
+        assert!(holds, "{place}: {rule} {expected} of {value}");
+    }
 }
 
 /// The arguments for what is in a folder.
@@ -150,6 +212,72 @@ fn the_shipped_form_is_proved() {
     );
     let text = lint_with(&Deciding::by(sound(&sets())), &[]);
     assert!(text.exit == 0 && text.text.starts_with("Proved:"), "{}", text.text);
+}
+
+/// What the form has for those who ask for it: break-glass, auditors, replicas, imported material.
+#[test]
+fn the_options_of_the_form_are_exceptions_by_name() {
+    let mut policy = sound(&sets());
+    let statements = policy["Statement"].as_array_mut().unwrap();
+    let more = ["kms:ReplicateKey", "kms:GetParametersForImport", "kms:ImportKeyMaterial"];
+    statements[0]["Action"].as_array_mut().unwrap().extend(more.map(Value::from));
+    let nobody = statements.last_mut().unwrap()["Action"].as_array_mut().unwrap();
+    nobody.retain(|action| action != more[0] && action != more[2]);
+    let glass = "arn:aws:iam::111122223333:role/break-glass";
+    statements.push(json!({
+        "Sid": "BreakGlass", "Effect": "Allow", "Principal": { "AWS": [glass] }, "Resource": "*",
+        "Action": ["kms:DescribeKey", "kms:GetKeyPolicy", "kms:PutKeyPolicy"],
+        "Condition": { "Bool": { "aws:MultiFactorAuthPresent": "true" } },
+    }));
+    statements.push(json!({
+        "Sid": "Audit", "Effect": "Allow", "Principal": { "AWS": [AUDITOR] }, "Resource": "*",
+        "Action": ["kms:DescribeKey", "kms:GetKeyPolicy", "kms:ListKeyPolicies", "kms:ListGrants"],
+    }));
+    let deciding = Deciding::by(policy);
+    let all = ["--administrator", glass, "--multi-region", "--imported-material", "--json"];
+    let said = lint_with(&deciding, &all);
+    assert_eq!(said.exit, 0, "{}", said.text);
+    let exceptions = said.report["exceptions"].as_array().unwrap();
+    let mut actions: Vec<&str> = exceptions.iter().map(|e| e["action"].as_str().unwrap()).collect();
+    actions.sort_unstable();
+    let expected =
+        ["kms:ImportKeyMaterial", "kms:PutKeyPolicy", "kms:PutKeyPolicy", "kms:ReplicateKey"];
+    assert_eq!(actions, expected);
+    let check = |left_out: usize, count: usize, code: &str| {
+        let fewer = [&all[..left_out], &all[left_out + count..]].concat();
+        let said = lint_with(&deciding, &fewer);
+        assert_eq!(said.exit, 1, "{}", said.text);
+        assert!(said.finding(code).is_some(), "{}", said.text);
+    };
+    check(0, 2, "reopenable");
+    check(2, 1, "reopenable");
+    check(3, 1, "opened");
+}
+
+#[test]
+fn registers_that_a_set_names_are_asked_for() {
+    let role = hex::encode(pcr::of_role_arn(ROLE));
+    let key = "kms:RecipientAttestation:PCR3";
+    let mut policy = sound(&sets());
+    let statements = policy["Statement"].as_array_mut().unwrap();
+    for statement in statements.iter_mut() {
+        if statement["Sid"].as_str().unwrap().starts_with("Measured") {
+            statement["Condition"]["StringEqualsIgnoreCase"][key] = json!(role);
+        }
+    }
+    let mut only = statements.iter().find(|s| s["Sid"] == "OnlyPCR0").unwrap().clone();
+    only["Sid"] = json!("OnlyPCR3");
+    only["Condition"] = json!({ "StringNotEqualsIgnoreCase": { key: [role] } });
+    statements.push(only);
+    let more = ["--pcr3", "--json"];
+    let said = lint_with(&Deciding::by(policy.clone()), &more);
+    assert_eq!(said.exit, 0, "{}", said.text);
+    assert_eq!(said.report["sets"][0]["pcrs"]["3"], role);
+    // A policy may ask for more than the sets name, and not for less.
+    assert_eq!(lint(&Deciding::by(policy)).exit, 0);
+    let said = lint_with(&Deciding::by(sound(&sets())), &more);
+    let opened = said.finding("opened").unwrap();
+    assert_ne!(opened["counterexample"]["context"]["kms:recipientattestation:pcr3"], json!([role]));
 }
 
 #[test]

@@ -123,6 +123,9 @@ pub(super) struct Barrier<'a> {
 
 impl Documents {
     /// Decides about one request.
+    ///
+    /// # Errors
+    /// [`Refused`], which is as much an answer as the other.
     pub fn authorize(&self, caller: &Principal, action: &str, context: &Context) -> Authorization {
         let barriers = self.barriers(caller, action, Reading::Documented).into_iter();
         let mut denied = barriers.filter(|barrier| holds(barrier.conditions, context));

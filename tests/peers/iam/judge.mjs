@@ -59,7 +59,9 @@ const EXPLAINED = [
   [
     "the account's root needs no IAM policy: what is given to the account is given to it (KMS developer guide, \
 Default key policy); theirs asks for one",
-    (item, ours, theirs) => item.caller.endsWith(":root") && ours === "allowed" && theirs === "not_allowed",
+    (item, ours, theirs) => item.caller.endsWith(":root") && ours === "allowed" && theirs === "not_allowed" &&
+      statements(item.policy).some((statement) => statement.Effect === "Allow" &&
+        [statement.Principal?.AWS ?? []].flat().some((listed) => [item.caller, item.account].includes(listed))),
   ],
   [
     "NotPrincipal in a Deny that lists not every name of the caller (session, role, account) denies it with us, as \

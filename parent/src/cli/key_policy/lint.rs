@@ -46,20 +46,20 @@ pub(in crate::cli) struct Lint {
     /// environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN.
     #[arg(long, value_name = "KEY-ARN", conflicts_with_all = ["key_policy", "grants", "key_arn"])]
     live: Option<KeyArn>,
-    #[command(flatten)]
-    endpoint: Endpoint,
     /// The role that the appliance runs under; several are possible.
     #[arg(long = "role", value_name = "ARN", required = true, value_parser = role)]
     roles: Vec<String>,
+    /// The form of the output.
+    #[arg(long, value_name = "FORM", value_parser = ["text", "json"])]
+    format: Option<String>,
     #[command(flatten)]
     sets: GivenSets,
     #[command(flatten)]
     beside: Beside,
     #[command(flatten)]
     excepted: Excepted,
-    /// The form of the output.
-    #[arg(long, value_name = "FORM", value_parser = ["text", "json"])]
-    format: Option<String>,
+    #[command(flatten)]
+    endpoint: Endpoint,
 }
 
 /// What decides beside the key policy.
@@ -69,8 +69,8 @@ struct Beside {
     /// The key. Needed if a document names resources and no --manifest names the key.
     #[arg(long, value_name = "ARN")]
     key_arn: Option<KeyArn>,
-    /// An IAM policy of a user or role of the key's account; several are possible, also of one
-    /// principal.
+    /// An IAM policy of a user or role of the key's account; several are possible. Show all of a
+    /// principal's, with its groups', or none.
     #[arg(long = "iam-policy", value_name = "PRINCIPAL=FILE", value_parser = identity)]
     identities: Vec<(Principal, PathBuf)>,
     /// The account has no other IAM policies than these.

@@ -1,6 +1,7 @@
 //! What an examination came to, for people and for programs.
 //!
-//! JSON has one form whatever the verdict; a program that reads `proved` needs nothing else.
+//! JSON has one form whatever the verdict, which `report.schema.json` describes; a program that reads
+//! `proved` needs nothing else.
 
 use crate::cli::output::{Failure, Report};
 use nitro_signer_shared::key_policy::proof::{
@@ -163,9 +164,13 @@ fn text(
     for finding in examination.findings() {
         report = finding_text(report, finding);
     }
-    for admission in examination.admissions() {
-        let Admission { set, caller, action, by } = admission;
-        report = report.field("set", format_args!("{set}: {action} by {caller}, by {by}"));
+    let same =
+        |a: &Admission, b: &Admission| (&a.set, &a.caller, &a.by) == (&b.set, &b.caller, &b.by);
+    for admitted in examination.admissions().chunk_by(same) {
+        let Admission { set, caller, by, .. } = &admitted[0];
+        let actions: Vec<&str> = admitted.iter().map(|admission| admission.action).collect();
+        let actions = actions.join(", ");
+        report = report.field("set", format_args!("{set}: {actions} by {caller}, by {by}"));
     }
     if question.sets.is_empty() {
         report = report.field("set", "none: the key is to be closed");

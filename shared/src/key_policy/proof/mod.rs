@@ -463,6 +463,9 @@ impl<'a> Examiner<'a> {
                     .to_owned(),
             );
         }
+        if !self.documents.identities.is_empty() {
+            all.push("Whose IAM policies were shown has no others.".to_owned());
+        }
         if self.documents.identities_complete {
             all.push("The account has no IAM policies but those that were shown.".to_owned());
         }

@@ -190,7 +190,7 @@ fn a_delegation_is_as_wide_as_what_is_not_shown() {
 fn a_grant_lets_in_unless_it_is_denied() {
     let sound = statement("Allow", ROLE, "kms:Decrypt", &pinned(1, 2));
     let with = |grants: Option<&str>, deny: &[String]| {
-        let mut documents = documents(&[&[sound.clone()], deny].concat());
+        let mut documents = documents(&[std::slice::from_ref(&sound), deny].concat());
         documents.grants = grants.map(|text| Grants::parse(text).expect("are grants"));
         grave(&question(&documents, &[set(1, 2)]))
     };
@@ -254,8 +254,9 @@ fn administrators_are_exceptions_if_they_are_named() {
     let mut question = question(&documents, &[set(1, 2)]);
     question.administrators = vec![principal(ADMIN)];
     let examination = question.examine().expect("is not too complex");
-    let [exception] = examination.exceptions() else { panic!("{:?}", examination.exceptions()) };
-    assert_eq!((exception.action, exception.alarm), ("kms:PutKeyPolicy", "PutKeyPolicy"));
+    let exceptions: Vec<_> =
+        examination.exceptions().iter().map(|except| (except.action, except.alarm)).collect();
+    assert_eq!(exceptions, [("kms:PutKeyPolicy", "PutKeyPolicy")]);
     let finding = &examination.findings()[0];
     assert_eq!(finding.code, Code::Reopenable);
     assert_eq!(finding.actions, BTreeSet::from(["kms:CreateGrant", "kms:ReplicateKey"]));
@@ -396,7 +397,7 @@ fn random_documents(random: &mut Random) -> Documents {
 
 /// Every context of a pool of values, in which each of the random conditions is true or not.
 fn contexts() -> Vec<(Context, bool)> {
-    let pool = [digits(1), digits(2), digits(3), digits(0), digits(0x11)];
+    let pool = [1, 2, 3, 0, 0x11, 0xab].map(digits);
     let mut documents = vec![(Context::default(), false)];
     for pcr0 in &pool {
         for pcr16 in [None].into_iter().chain(pool.iter().map(Some)) {
@@ -468,11 +469,21 @@ fn is_open(
     })
 }
 
+/// Whether the proof finds a request outside the sets by this caller and action.
+fn is_found(question: &Question<'_>, caller: &Caller, action: &str) -> bool {
+    let mut examiner = Examiner::new(question);
+    let barriers = question.documents.barriers(&caller.principal, action, Reading::Sure);
+    question.documents.ways(&caller.principal, action).iter().any(|way| {
+        let found = examiner.look(caller, action, way, &barriers, Goal::Outside);
+        found.expect("is not too complex").is_some()
+    })
+}
+
 #[test]
 fn the_proof_and_the_evaluator_agree_on_random_policies() {
     let (mut random, contexts) = (Random(6), contexts());
     let (mut open, mut closed) = (0, 0);
-    for number in 0..25 {
+    for number in 0..20 {
         let documents = random_documents(&mut random);
         let sets = [set(1, 2)];
         let question = question(&documents, &sets);
@@ -480,8 +491,10 @@ fn the_proof_and_the_evaluator_agree_on_random_policies() {
         let holes = || examination.findings().iter().filter(|f| f.severity == Severity::Hole);
         for caller in callers::all(&question).iter().filter(|c| c.principal.account().is_some()) {
             for action in ACTIONS {
-                let found = holes()
-                    .any(|f| f.actions.contains(action) && f.callers.contains(&caller.label));
+                let named =
+                    |f: &Finding| f.actions.contains(action) && f.callers.contains(&caller.label);
+                let found = is_found(&question, caller, action);
+                assert!(!found || holes().any(named), "{number}: {action} by {}", caller.label);
                 let expected = is_open(&documents, caller, action, &sets, &contexts);
                 // Of the unnamed, the proof knows more names than the pool has.
                 assert!(
