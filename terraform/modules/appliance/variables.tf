@@ -230,8 +230,8 @@ variable "release" {
 
   # They stand in a shell script.
   validation {
-    condition     = var.release == null || alltrue([for file in values(try(var.release.files, {})) : can(regex("^[A-Za-z0-9][A-Za-z0-9/._-]{0,511}$", file.key))])
-    error_message = "release: each key is up to 512 letters, digits, slashes, dots, hyphens and underscores."
+    condition     = var.release == null || alltrue([for file in values(try(var.release.files, {})) : can(regex("^[A-Za-z0-9][A-Za-z0-9/._-]{0,999}$", file.key))])
+    error_message = "release: each key is up to 1000 letters, digits, slashes, dots, hyphens and underscores."
   }
 
   validation {
