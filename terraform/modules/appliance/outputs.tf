@@ -11,6 +11,13 @@ output "security_group_id" {
 output "launch_template" {
   description = "The launch template's id and newest version; null as long as there is no release."
   value       = one([for template in aws_launch_template.this : { id = template.id, version = template.latest_version }])
+
+  # A host that starts before it can reach its release stays without one.
+  depends_on = [
+    aws_iam_role_policy.release, aws_iam_role_policy.store, aws_iam_role_policy.metrics,
+    aws_vpc_endpoint.kms, aws_vpc_endpoint.s3, aws_vpc_endpoint.logs, aws_vpc_security_group_ingress_rule.endpoints,
+    aws_vpc_security_group_egress_rule.endpoints, aws_vpc_security_group_egress_rule.s3, aws_s3_bucket_policy.store,
+  ]
 }
 
 output "https_port" {
