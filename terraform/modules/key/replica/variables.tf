@@ -3,7 +3,7 @@ variable "primary_key_arn" {
   type        = string
 
   validation {
-    condition     = can(regex("^arn:aws(-us-gov|-cn)?:kms:[a-z0-9-]+:[0-9]{12}:key/mrk-[0-9a-f]{32}$", var.primary_key_arn))
+    condition     = can(regex("^arn:aws(-us-gov|-cn)?:kms:[a-z0-9-]+:[0-9]{12}:key/mrk-[0-9a-f-]+$", var.primary_key_arn))
     error_message = "primary_key_arn: only a key that was made with multi_region has replicas; its id begins with mrk-."
   }
 }
