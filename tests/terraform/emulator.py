@@ -27,6 +27,7 @@ DIFFERENCES = {
     "aws_vpc_security_group_ingress_rule": ({"description"}, "moto does not give a rule's description back"),
     "aws_vpc_security_group_egress_rule": ({"description"}, "moto does not give a rule's description back"),
     "aws_kms_key": ({"rotation_period_in_days"}, "moto gives no rotation period back but its default"),
+    "aws_cloudwatch_log_metric_filter": ({"pattern"}, "moto keeps a filter's first pattern when it is put again"),
     "aws_instance": (None, "moto's instance has not what its launch template says (security group, metadata options, enclave, volume)"),
 }
 

@@ -1,5 +1,5 @@
 # One host with one enclave: the vault's key, the host and its store, the alarms. The store is in S3, so
-# a host that is lost is replaced by `terraform apply -replace=aws_instance.host`, and no key with it.
+# a host that is lost is replaced by `terraform apply -replace='aws_instance.host[0]'`, and no key with it.
 
 provider "aws" {
   region = var.region
