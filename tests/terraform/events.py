@@ -147,7 +147,21 @@ def cases(key, digest, manifest, administrator):
     yield "refused on another key", changed(**refused | {"errorMessage": refused["errorMessage"].replace(key, key[:-4] + "0000")}), set()
     session = {"arn": "arn:aws:sts::111122223333:assumed-role/KeyAdministrator/ada", "sessionContext": {"sessionIssuer": {"arn": administrator}}}
     quiet = {"additionalEventData": None, "requestParameters": {"keyId": key}}
+    derived = {"eventName": "DeriveSharedSecret", "additionalEventData": None}
+    yield "a shared secret", changed(**derived), {"unattested"}
+    yield "refused, with resources", changed(**refused | {"resources": good["resources"]}), {"refused"}
+    yield "making a vault is refused", changed(**refused | {"eventName": "GenerateDataKey"}), {"refused"}
+    yield "a look is refused", changed(**refused | {"eventName": "DescribeKey", "userAgent": "aws-cli/2.17"}), set()
+    yield "a vault under another manifest", changed(eventName="GenerateDataKey", userAgent="nitro-signer/" + "cd" * 48 + "/0"), {"unexpected-manifest"}
+    yield "another image opens another key", changed(additionalEventData=decrypt(key, "ab" * 48, manifest)["additionalEventData"], **other), set()
+    yield "debug mode on another key", changed(additionalEventData=recipient(attestationDocumentEnclaveImageDigest="A" * 64), **other), set()
+    elsewhere = {"eventSource": "dynamodb.amazonaws.com", "userAgent": "aws-cli/2.17"}
+    yield "another service's Decrypt", changed(**elsewhere | {"additionalEventData": None}), set()
+    yield "another service's refusal", changed(**elsewhere | refused), set()
+    yield "another service's document", changed(**elsewhere | {"additionalEventData": recipient(attestationDocumentEnclaveImageDigest="A" * 64)}), set()
     for name in KEY_POWERS:
+        yield f"{name} of another service", changed(eventName=name, **elsewhere | quiet), set()
+        yield f"{name}, refused without parameters", changed(**refused | {"eventName": name, "requestParameters": None}), {name}
         yield f"{name} by its id", changed(eventName=name, **quiet | {"requestParameters": {"keyId": key.split("/")[1]}}), {name}
         yield f"{name} on another key", changed(eventName=name, **quiet | other | {"requestParameters": {"keyId": "1234"}}), set()
         yield f"{name}, refused", changed(eventName=name, **quiet | {"resources": None, "errorCode": "AccessDenied"}), {name}
@@ -169,8 +183,9 @@ def judge(filters, rules, key, digest, manifest, administrator):
             wrong.append(f"{what}: rang {sorted(rung)}, expected {sorted(expected)}")
         delivered = {"source": "aws.kms", "detail-type": "AWS API Call via CloudTrail", "detail": event}
         by_rule = _matches_rule(rules["key-changes"], delivered)
-        # A refused call names the key as it was asked for, by ARN or id.
-        if by_rule != bool(expected & set(KEY_POWERS)):
+        # The rule knows the key by its ARN or id; where only the error names it, the filters must do.
+        named = event.get("resources") or event.get("requestParameters")
+        if by_rule != bool(named and expected & set(KEY_POWERS)):
             wrong.append(f"{what}: the rule {'matches' if by_rule else 'does not match'}")
     for name in ("StopLogging", "DeleteTrail", "DisableRule", "DeleteAlarms", "Unsubscribe", "DeleteMetricFilter"):
         source = {"S": "aws.cloudtrail", "D": "aws.events", "U": "aws.sns"}[name[0]]

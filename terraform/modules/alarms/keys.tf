@@ -44,7 +44,7 @@ locals {
     }
     zero-digest = {
       why     = "KMS was called by an enclave in debug mode, whose memory its host can read"
-      pattern = { for arn, of_key in local.of_key : arn => "{ ($.eventSource = \"kms.amazonaws.com\") && ${of_key} && ((${local.digest} = \"${local.zeros.base64}\") || (${local.digest} = \"${local.zeros.hex}\")) }" }
+      pattern = { for arn, of_key in local.of_key : arn => "{ ($.eventSource = \"kms.amazonaws.com\") && ($.resources[0].ARN = \"${arn}\") && ((${local.digest} = \"${local.zeros.base64}\") || (${local.digest} = \"${local.zeros.hex}\")) }" }
     }
     unlisted-image = {
       why     = "KMS served an image that is not in image_digests"
