@@ -195,6 +195,33 @@ def judge(filters, rules, key, digest, manifest, administrator):
     return count, wrong
 
 
+def mutants(pattern):
+    """The pattern with one clause or one alternative deleted, for each of them."""
+    clauses, depth, begun = [], 0, 0
+    body = pattern.strip()[1:-1].strip()
+    for at, sign in enumerate(body):
+        depth += {"(": 1, ")": -1}.get(sign, 0)
+        if depth == 0 and body.startswith(" && ", at):
+            clauses.append(body[begun:at])
+            begun = at + 4
+    clauses.append(body[begun:])
+    for gone in range(len(clauses)) if len(clauses) > 1 else []:
+        yield clauses[gone], "{ %s }" % " && ".join(clauses[:gone] + clauses[gone + 1:])
+    for alternative in sorted(set(re.findall(r" \|\| \(\$[^()]*\)", pattern))):
+        yield alternative, pattern.replace(alternative, "", 1)
+
+
+def unnoticed(filters, rules, *case):
+    """How many mutants there are, and those that no event tells from the original."""
+    count, alive = 0, []
+    for alarm, patterns in filters.items():
+        for what, mutant in mutants(patterns[0]):
+            count += 1
+            if not judge({**filters, alarm: [mutant]}, rules, *case)[1]:
+                alive.append(f"{alarm} without {what}")
+    return count, alive
+
+
 def _matches_rule(pattern, event):
     """moto's matcher, to which the alternatives of $or are given one by one."""
     pattern = json.loads(pattern)
