@@ -76,6 +76,9 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let store = Store::open(&config.store, region, endpoint, Arc::clone(&credentials))
         .map_err(StartError::Store)?;
     let tls = http::server_config(&config.tls)?;
+    if let Some(end) = http::first_end(&config.tls)? {
+        metrics::gauge!("nitro_signer_certificate_expiry_seconds").set(end.as_secs_f64());
+    }
     let (listener, address) = bind(config.listen).await?;
     let (ops_listener, ops_address) = bind(config.ops_listen).await?;
 

@@ -70,6 +70,11 @@ fn describe() {
         Unit::Seconds,
         "Unix time at which the AWS credentials expire"
     );
+    describe_gauge!(
+        "nitro_signer_certificate_expiry_seconds",
+        Unit::Seconds,
+        "Unix time at which the first certificate of the HTTPS face ends"
+    );
     describe_counter!(
         "nitro_signer_credentials_failures_total",
         "Credentials that the enclave did not take"

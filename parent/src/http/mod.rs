@@ -21,7 +21,7 @@ mod write_deadline;
 pub(crate) use json_rpc::{call_id, chain_of_path, sidecar_of_query};
 pub(crate) use limits::{limited, read_body};
 pub(crate) use listener::{Face, serve};
-pub(crate) use tls::{TlsError, certificates, private_key, server_config};
+pub(crate) use tls::{TlsError, certificates, first_end, private_key, server_config};
 
 use crate::appliance::Appliance;
 use crate::http::limits::{Places, within_limits};

@@ -10,6 +10,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ServerConfig, WebPkiClientVerifier};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
 use x509_cert::ext::pkix::SubjectAltName;
@@ -74,6 +75,22 @@ pub(crate) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsErro
         .map_err(|e| TlsError::File { path: path.to_owned(), what: e.to_string() })
 }
 
+/// When the first certificate of the HTTPS face ends, those of the clients' authorities included, as
+/// Unix time.
+///
+/// # Errors
+/// [`TlsError::File`].
+pub(crate) fn first_end(tls: &Tls) -> Result<Option<Duration>, TlsError> {
+    let mut all = certificates(&tls.certificate)?;
+    all.extend(certificates(&tls.client_ca)?);
+    Ok(all.iter().filter_map(end).min())
+}
+
+fn end(certificate: &CertificateDer<'_>) -> Option<Duration> {
+    let certificate = Certificate::from_der(certificate).ok()?;
+    Some(certificate.tbs_certificate().validity().not_after.to_unix_duration())
+}
+
 /// The name in a client's certificate: its single DNS name, or without any its single common name.
 pub(super) fn asserted_name(certificate: &CertificateDer<'_>) -> Option<String> {
     let certificate = Certificate::from_der(certificate).ok()?;
@@ -122,6 +139,33 @@ mod tests {
         let key = KeyPair::generate().expect("a key");
         let certificate = params.self_signed(&key).expect("a certificate");
         assert_eq!(asserted_name(certificate.der()).as_deref(), expected);
+    }
+
+    #[test]
+    fn the_first_certificate_to_end_is_found_in_both_files() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = |name: &str, years: &[i32]| {
+            let pem = years.iter().map(|year| {
+                let mut params = CertificateParams::new(vec![]).expect("are names");
+                params.not_after = rcgen::date_time_ymd(*year, 1, 1);
+                let key = KeyPair::generate().expect("a key");
+                params.self_signed(&key).expect("a certificate").pem()
+            });
+            let path = dir.path().join(name);
+            std::fs::write(&path, pem.collect::<String>()).expect("writes");
+            path
+        };
+        let first = |server: &[i32], authorities: &[i32]| {
+            let tls = Tls {
+                certificate: file("server.pem", server),
+                key: PathBuf::new(),
+                client_ca: file("clients.pem", authorities),
+            };
+            first_end(&tls).expect("reads").map(|end| end.as_secs())
+        };
+        // 1 January 2031 and 2032, by `date -u -d 2031-01-01 +%s`.
+        assert_eq!(first(&[2032, 2031], &[2040]), Some(1_924_992_000));
+        assert_eq!(first(&[2040], &[2033, 2032]), Some(1_956_528_000));
     }
 
     #[test]
