@@ -4,6 +4,7 @@
 //! A hole changes a policy of the shipped form, whoever rendered it; it finds statements by their
 //! Sid and the appliance's role in `ApplianceReads`.
 
+use nitro_signer_shared::key_policy::form::{AdmittedSet, Terms, VaultName};
 use serde_json::{Value, json};
 
 /// The account of the key.
@@ -48,123 +49,31 @@ pub struct Hole {
 /// A set of 96-digit registers: PCR0 and PCR16.
 pub type Pair = (String, String);
 
-/// The key policy of these sets, of the form that `key-policy render` writes.
+/// The key policy of these sets, as `key-policy render` writes it.
+///
+/// # Panics
+/// If a register is not 96 digits.
 #[must_use]
 pub fn sound(sets: &[Pair]) -> Value {
-    let mut statements = vec![administration(), reads()];
-    statements.extend(sets.iter().enumerate().map(|(index, set)| measured(index, set)));
-    let values = |of: fn(&Pair) -> &String| {
-        let mut values: Vec<&String> = sets.iter().map(of).collect();
-        values.sort();
-        values.dedup();
-        json!(values)
+    let register = |digits: &str| {
+        let mut value = [0; 48];
+        hex::decode_to_slice(digits, &mut value).expect("are 96 digits");
+        value
     };
-    statements.push(only("OnlyPCR0", PCR0, &values(|set| &set.0)));
-    statements.push(only("OnlyPCR16", PCR16, &values(|set| &set.1)));
-    statements.push(nobody());
-    json!({ "Version": "2012-10-17", "Statement": statements })
-}
-
-fn administration() -> Value {
-    let actions = [
-        "DescribeKey",
-        "GetKeyPolicy",
-        "ListKeyPolicies",
-        "ListGrants",
-        "ListResourceTags",
-        "GetKeyRotationStatus",
-        "ListKeyRotations",
-        "PutKeyPolicy",
-        "UpdateKeyDescription",
-        "EnableKeyRotation",
-        "EnableKey",
-        "DisableKey",
-        "TagResource",
-        "UntagResource",
-        "CreateAlias",
-        "UpdateAlias",
-        "DeleteAlias",
-        "ScheduleKeyDeletion",
-        "CancelKeyDeletion",
-        "RevokeGrant",
-    ];
-    json!({
-        "Sid": "Administration",
-        "Effect": "Allow",
-        "Principal": { "AWS": [ADMINISTRATOR] },
-        "Action": actions.map(|name| format!("kms:{name}")),
-        "Resource": "*",
-    })
-}
-
-fn reads() -> Value {
-    json!({
-        "Sid": "ApplianceReads",
-        "Effect": "Allow",
-        "Principal": { "AWS": [ROLE] },
-        "Action": ["kms:DescribeKey", "kms:GetKeyPolicy", "kms:ListGrants"],
-        "Resource": "*",
-    })
-}
-
-fn measured(index: usize, (pcr0, pcr16): &Pair) -> Value {
-    let name = |name: &str| format!("kms:EncryptionContext:{name}");
-    json!({
-        "Sid": format!("Measured{index}"),
-        "Effect": "Allow",
-        "Principal": { "AWS": [ROLE] },
-        "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
-        "Resource": "*",
-        "Condition": {
-            "StringEqualsIgnoreCase": { PCR0: pcr0, PCR16: pcr16 },
-            "StringEquals": {
-                name("app"): "nitro-signer",
-                name("version"): "1",
-                name("deployment"): "production",
-                name("vault"): "main",
-                name("purpose"): "vault",
-                name("share"): "0",
-            },
-            "ForAllValues:StringEquals": {
-                "kms:EncryptionContextKeys":
-                    ["app", "version", "deployment", "vault", "purpose", "share"],
-            },
-        },
-    })
-}
-
-fn only(sid: &str, key: &str, values: &Value) -> Value {
-    json!({
-        "Sid": sid,
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
-        "Resource": "*",
-        "Condition": { "StringNotEqualsIgnoreCase": { key: values } },
-    })
-}
-
-fn nobody() -> Value {
-    let actions = [
-        "CreateGrant",
-        "Encrypt",
-        "ReEncryptFrom",
-        "ReEncryptTo",
-        "GenerateDataKeyWithoutPlaintext",
-        "GenerateDataKeyPair",
-        "GenerateDataKeyPairWithoutPlaintext",
-        "DeriveSharedSecret",
-        "UpdatePrimaryRegion",
-        "ReplicateKey",
-        "ImportKeyMaterial",
-    ];
-    json!({
-        "Sid": "Nobody",
-        "Effect": "Deny",
-        "Principal": "*",
-        "Action": actions.map(|name| format!("kms:{name}")),
-        "Resource": "*",
-    })
+    let entity = |arn: &str| arn.parse().expect("is a role");
+    let name = |text: &str| text.parse().expect("is a name");
+    let terms = Terms {
+        administrators: [entity(ADMINISTRATOR)].into(),
+        break_glass: [].into(),
+        auditors: [].into(),
+        appliance_roles: [entity(ROLE)].into(),
+        sets: sets.iter().map(|(a, b)| AdmittedSet::new(register(a), register(b))).collect(),
+        vault: VaultName { deployment: name("production"), vault: name("main") },
+        vault_creation: true,
+        multi_region: false,
+        imported_material: false,
+    };
+    serde_json::from_str(&terms.write().expect("are terms")).expect("is JSON")
 }
 
 impl Deciding {
@@ -404,9 +313,9 @@ pub const HOLES: [Hole; 30] = [
         Some((APPLIANCE, "kms:Decrypt", true)),
         |d| {
             let other = "5".repeat(96);
-            let manifest = d.register(PCR16);
-            let mut another = measured(9, &(other.clone(), manifest));
-            another["Principal"] = d.role();
+            let mut another = d.statement("Measured0").clone();
+            another["Sid"] = json!("Measured9");
+            another["Condition"]["StringEqualsIgnoreCase"][PCR0] = json!(other);
             d.statements().push(another);
             d.pass("OnlyPCR0", PCR0, &other);
         },

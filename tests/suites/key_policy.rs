@@ -7,6 +7,7 @@
 
 use nitro_signer_shared::attestation::{ImageMeasurements, MeasurementSet, MeasurementsFile, pcr};
 use nitro_signer_shared::key_policy::Principal;
+use nitro_signer_shared::key_policy::form::{AdmittedSet, EntityArn, Form, Terms, VaultName};
 use nitro_signer_shared::secret::SecretString;
 use nitro_signer_tests::key_policy_cases::{documented, name};
 use nitro_signer_tests::key_policy_holes::{
@@ -15,6 +16,7 @@ use nitro_signer_tests::key_policy_holes::{
 use nitro_signer_tests::kms::{DevelopmentKms, Identity, Options};
 use nitro_signer_tests::nsm::DevelopmentRoot;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
@@ -172,6 +174,73 @@ fn lint_with(deciding: &Deciding, more: &[&str]) -> Said {
 
 fn lint(deciding: &Deciding) -> Said {
     lint_with(deciding, &["--format", "json"])
+}
+
+/// A document without what carries no meaning: the order of lists.
+fn unordered(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => {
+            let mut items: Vec<Value> = items.iter().map(unordered).collect();
+            items.sort_by_key(ToString::to_string);
+            items.into()
+        }
+        Value::Object(fields) => {
+            fields.iter().map(|(name, value)| (name.clone(), unordered(value))).collect()
+        }
+        other => other.clone(),
+    }
+}
+
+/// Terraform's tests hold module `key` to these documents, which were written by hand.
+#[test]
+fn terraform_and_render_write_the_same() {
+    let entity = |names: &[&str]| -> BTreeSet<EntityArn> {
+        names.iter().map(|arn| format!("arn:aws:iam::{arn}").parse().unwrap()).collect()
+    };
+    let name = |text: &str| text.parse().unwrap();
+    let closed = || Terms {
+        administrators: entity(&["111122223333:role/KeyAdministrator"]),
+        break_glass: entity(&[]),
+        auditors: entity(&[]),
+        appliance_roles: entity(&["111122223333:role/nitro-signer"]),
+        sets: vec![],
+        vault: VaultName { deployment: name("treasury"), vault: name("main") },
+        vault_creation: false,
+        multi_region: false,
+        imported_material: false,
+    };
+    let one = || Terms { sets: vec![AdmittedSet::new([0x1a; 48], [0x2b; 48])], ..closed() };
+    let set = |pcr0: u8, pcr16: u8, pcr8: u8| AdmittedSet {
+        pcr3: Some([0x5e; 48]),
+        pcr8: Some([pcr8; 48]),
+        ..AdmittedSet::new([pcr0; 48], [pcr16; 48])
+    };
+    let two = Terms {
+        administrators: entity(&["111122223333:role/KeyAdministrator", "111122223333:user/ada"]),
+        break_glass: entity(&["111122223333:role/BreakGlass"]),
+        auditors: entity(&["444455556666:role/Auditor"]),
+        appliance_roles: entity(&[
+            "111122223333:role/nitro-signer",
+            "111122223333:role/nitro-signer-standby",
+        ]),
+        sets: vec![set(0x4d, 0x2b, 0x3c), set(0x1a, 0x0f, 0x1a)],
+        vault_creation: true,
+        ..closed()
+    };
+    for (file, terms) in [
+        ("closed", closed()),
+        ("one-set", one()),
+        ("two-sets", two),
+        ("multi-region", Terms { multi_region: true, ..one() }),
+        ("imported-material", Terms { imported_material: true, ..one() }),
+    ] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../terraform/modules/key/tests");
+        let text = std::fs::read_to_string(folder.join(format!("expected/{file}.json"))).unwrap();
+        let [expected, written] =
+            [text.as_str(), &terms.write().unwrap()].map(|t| serde_json::from_str(t).unwrap());
+        assert_eq!(unordered(&written), unordered(&expected), "{file}");
+        Form::read(&text, "111122223333", &terms.vault).unwrap_or_else(|e| panic!("{file}: {e}"));
+    }
 }
 
 #[test]
