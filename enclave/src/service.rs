@@ -12,7 +12,7 @@ use crate::authorization::UnsignedAuthorization;
 use crate::client::{Caller, Callers};
 use crate::clock::Clock;
 use crate::creation;
-use crate::custody::Custody;
+use crate::custody::{Custody, SoleCustody};
 use crate::digest::Digest;
 use crate::image_manifest::ImageManifest;
 use crate::key::{Nonces, PrivateKey};
@@ -379,16 +379,18 @@ impl Service {
         Ok(measured.note_custody(custody))
     }
 
-    /// What KMS said of its key not long ago, or else says now.
+    /// By what KMS said of its key not long ago, or else by what it says now. An answer that
+    /// refuses is asked for again, since whoever mends the key should not have to wait.
     async fn fresh_custody(
         &self,
         measured: &Measured,
         terms: &Terms,
-    ) -> Result<Arc<Custody>, Refusal> {
+    ) -> Result<SoleCustody, Refusal> {
         let _asking = measured.inspection.lock().await;
-        match measured.custody() {
-            Some(custody) if custody.is_fresh(self.clock.now_s()) => Ok(custody),
-            _ => Ok(self.inspect(measured, terms, &self.kms(measured, terms)?).await?),
+        let last = measured.custody().filter(|last| last.is_fresh(self.clock.now_s()));
+        match last.map(|last| last.sole()) {
+            Some(Ok(sole)) => Ok(sole),
+            _ => self.inspect(measured, terms, &self.kms(measured, terms)?).await?.sole(),
         }
     }
 
@@ -449,7 +451,7 @@ impl Service {
         let caller = self.authenticate(&measured, terms, asking, &intent)?;
         let now = self.clock.now_s();
         let approved = terms.policy.approve_create_key(&caller, labels, now)?;
-        let custody = self.fresh_custody(&measured, terms).await?.sole()?;
+        let custody = self.fresh_custody(&measured, terms).await?;
         let module = measured.module.clone();
         let key = blocking(move || creation::create_key(approved, custody, &module)).await??;
         lock(&open.keys).await_key(key.facts.address).map_err(|_| RefusalCode::Capacity)?;

@@ -88,6 +88,10 @@ async fn a_vault_that_is_opened_regardless_signs_makes_no_key_and_says_so() {
     assert_eq!(custody.findings, [CustodyFinding::OtherSet].into());
     let named = OtherSet { pcr0: other().pcr0.into(), pcr16: other().pcr16.into() };
     assert_eq!(custody.other_sets, [named].into());
+    // Mended, it is asked again at once.
+    set_terms(&world, |_| {});
+    world.create_key(&enclave).await;
+    add_other_set(&world);
     // No vault is made regardless.
     refused(world.try_create_vault(&world.enclave().await).await, RefusalCode::Custody);
 }
