@@ -184,6 +184,7 @@ pub(super) fn alarm(action: &str) -> &'static str {
         "kms:ReplicateKey" => "ReplicateKey",
         "kms:ScheduleKeyDeletion" => "ScheduleKeyDeletion",
         "kms:DisableKey" => "DisableKey",
+        "kms:ImportKeyMaterial" => "ImportKeyMaterial",
         _ => "use of the administrator role",
     }
 }
