@@ -176,7 +176,7 @@ pub struct Admission {
     pub by: String,
 }
 
-/// The alarm (`terraform/alarms`) that tells of an action.
+/// The alarm (`terraform/modules/alarms`) that tells of an action.
 pub(super) fn alarm(action: &str) -> &'static str {
     match action {
         "kms:PutKeyPolicy" => "PutKeyPolicy",
