@@ -219,7 +219,9 @@ async fn no_enclave_is_started_on_a_host_that_is_not_ready() {
     let store = host.path("store").display().to_string();
     let nowhere = changed(&format!("file://{store}"), "file:///dev/null/store");
     with_file("parent.toml", &nowhere, "store").await;
-    check("nitro_cli", &["--nitro-cli-deadline", "1ms"]).await;
+    host.fault("fail describe-enclaves");
+    check("nitro_cli", &[]).await;
+    fs::remove_file(host.path("nitro-cli/fault fail describe-enclaves")).unwrap();
 
     let listen = config.lines().find_map(|line| line.strip_prefix("listen = ")).unwrap();
     let _parent = TcpListener::bind(listen.trim_matches('"')).unwrap();
