@@ -14,7 +14,8 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MIRROR = "tf-plugins"
-PROVIDER = "registry.terraform.io/hashicorp/aws"
+# Below the name of the registry, whichever it is.
+PROVIDER = "*/hashicorp/aws"
 
 FAKE_PROVIDER = """
 provider "aws" {
@@ -48,13 +49,13 @@ def find_mirror():
     """The folder with the provider, or None: then terraform asks its registry."""
     named = os.environ.get("TF_PLUGIN_MIRROR")
     if named:
-        if not (pathlib.Path(named) / PROVIDER).is_dir():
+        if not any(pathlib.Path(named).glob(PROVIDER)):
             raise Missing(f"TF_PLUGIN_MIRROR names {named}, which has no {PROVIDER}")
         return pathlib.Path(named)
     bases = ["/opt", "/usr/local/share", "/usr/share", "/usr/local", "/var/lib", pathlib.Path.home()]
     for base in bases:
         mirror = pathlib.Path(base) / MIRROR
-        if (mirror / PROVIDER).is_dir():
+        if any(mirror.glob(PROVIDER)):
             return mirror
     return None
 
